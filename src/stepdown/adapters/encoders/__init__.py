@@ -1,0 +1,1 @@
+"""Encoders that fill the Encoder port: a small transformer, and static vectors that ship inside."""

@@ -1,0 +1,152 @@
+"""What goes to a tier and what comes back; shaped for streams, log-probabilities, tools, images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class TextPart(Struct, frozen=True, tag="text"):
+    """A piece of text in a message."""
+
+    text: str
+
+
+class ImagePart(Struct, frozen=True, tag="image_url"):
+    """An image in a message, as a data URL or an address that the tier may fetch."""
+
+    url: str
+
+
+class ToolCall(Struct, frozen=True):
+    """A call of a function that a model asks for; `arguments` is the raw JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(Struct, frozen=True, omit_defaults=True):
+    """One message of a conversation."""
+
+    role: str
+    content: str | tuple[TextPart | ImagePart, ...] | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the message, its parts joined by new lines."""
+        if isinstance(self.content, str):
+            return self.content
+        parts = self.content or ()
+        return "\n".join(part.text for part in parts if isinstance(part, TextPart))
+
+
+class Tool(Struct, frozen=True):
+    """A function that the model may call; `parameters` is its JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = {}
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One request to one tier.
+
+    `input` is the bare text that the task is about (what an expert reads); `messages` is the
+    tier's own prompt around it (what a language model reads). `labels` non-empty asks for a
+    distribution over exactly these answers; `schema` asks for JSON that matches it.
+    """
+
+    id: str
+    task: str
+    input: str
+    messages: tuple[Message, ...] = ()
+    labels: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    tools: tuple[Tool, ...] = ()
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    top_logprobs: int = 0
+    metadata: Mapping[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what no tier can serve."""
+        if not 0 <= self.top_logprobs <= 50:
+            raise ValueError(f"top_logprobs must be 0 to 50, got {self.top_logprobs}")
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """Tokens of one call; `None` means unknown, never zero. `estimated` says who counted."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    estimated: bool = False
+
+
+class TokenLogprob(Struct, frozen=True, omit_defaults=True):
+    """One generated token with its natural log-probability and its alternatives."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a tier answered.
+
+    `label_probs` is a distribution over `Request.labels` (sums to 1), prior-corrected where the
+    tier needs it. `field_probs` is a confidence per extracted field. `latency_s` is None when
+    nobody measured it (a recording).
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    label_probs: Mapping[str, float] | None = None
+    field_probs: Mapping[str, float] | None = None
+    familiarity: float | None = None
+    latency_s: float | None = None
+    first_token_s: float | None = None
+    model: str = ""
+    recorded: bool = False
+
+
+class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A piece of a streamed answer; the last one carries `completion`."""
+
+    text: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    completion: Completion | None = None
+
+
+class Capabilities(Struct, frozen=True, omit_defaults=True):
+    """What a tier can do; a request that needs more escalates with reason `incapable`."""
+
+    context_tokens: int | None = None
+    vision: bool = False
+    tools: bool = False
+    logprobs: bool = False
+    labels: bool = False
+    schema: bool = False
+    stream: bool = False
+    tasks: tuple[str, ...] | None = None
+    polish: bool = True
+
+
+def encode_answer(value: Any) -> str:
+    """Return the canonical JSON text of a structured answer (keys sorted)."""
+    return msgspec.json.encode(value, order="sorted").decode()

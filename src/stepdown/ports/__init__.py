@@ -1,0 +1,1 @@
+"""The shapes that adapters fill: small Protocols over core values, one module a port."""

@@ -1,0 +1,40 @@
+"""The Model port: whatever can answer a request, from a regular expression to a frontier model."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from stepdown.core.request import Capabilities, Chunk, Completion, Request
+
+
+class Model(Protocol):
+    """Answer requests. Implementations translate their own errors into `errors.ModelError`."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that decides the answer: file, runtime, decoding settings."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
+        """Answer in one piece.
+
+        Raises:
+            Unavailable: it cannot answer this request (no recording, missing key, wrong task).
+            Overloaded: its queue is full.
+            TimedOut: no answer within `timeout_s` seconds.
+        """
+        ...
+
+    def stream(
+        self, request: Request, *, timeout_s: float | None = None
+    ) -> AsyncIterator[Chunk]:
+        """Answer in pieces; the last chunk carries the whole completion."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of files, threads and sockets."""
+        ...
