@@ -10,6 +10,7 @@ buys a signal before it decides are all tables of this shape. It does not know w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -178,16 +179,26 @@ def cascade(tiers: tuple[str, ...], thresholds: tuple[float, ...]) -> Policy:
 
 
 def to_plain(value: Any) -> Any:
-    """Return plain dictionaries and lists in which actions are in their written form."""
+    """Return plain dictionaries and lists: actions in their written form, defaults left out."""
     if isinstance(value, Action):
         return str(value)
     if isinstance(value, Struct):
-        return {k: to_plain(v) for k, v in msgspec.structs.asdict(value).items() if _said(v)}
-    if isinstance(value, dict):
-        return {k: to_plain(v) for k, v in value.items()}
+        return {
+            field.name: to_plain(said)
+            for field in msgspec.structs.fields(value)
+            if not _unsaid(said := getattr(value, field.name), field)
+        }
+    if isinstance(value, Mapping):
+        return {key: to_plain(said) for key, said in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(v) for v in value]
+        return [to_plain(said) for said in value]
     return value
+
+
+def _unsaid(value: Any, field: msgspec.structs.FieldInfo) -> bool:
+    factory = field.default_factory
+    default = field.default if factory is msgspec.NODEFAULT else factory()
+    return value is None or (default is not msgspec.NODEFAULT and bool(value == default))
 
 
 def policy_from_plain(plain: Any) -> Policy:
@@ -196,16 +207,17 @@ def policy_from_plain(plain: Any) -> Policy:
     Raises:
         ValueError: an unknown key, an action that cannot be read, or a table that is not sound.
     """
-    rows = [{**row, "otherwise": _action(row["otherwise"]), "when": [
-        {**clause, "then": _action(clause["then"])} for clause in row.get("when", ())
-    ]} for row in plain["rows"]]
+    rows = [
+        {
+            **row,
+            "otherwise": _action(row["otherwise"]),
+            "when": [{**clause, "then": _action(clause["then"])} for clause in row.get("when", ())],
+        }
+        for row in plain["rows"]
+    ]
     return msgspec.convert({**plain, "rows": rows}, Policy)
 
 
 def _action(text: str) -> dict[str, str]:
     action = Action.parse(text)
     return {"kind": action.kind, "target": action.target}
-
-
-def _said(value: Any) -> bool:
-    return value is not None and value != ()

@@ -142,14 +142,16 @@ class _Run:
         self.answer: NDArray[np.object_] = np.full(n, None, dtype=object)
         self.called: NDArray[np.object_] = np.full(n, None, dtype=object)
         self.reason: NDArray[np.object_] = np.full(n, "", dtype=object)
-        self.outside: NDArray[np.object_] = np.full(n, None, dtype=object)
+        self.outside: NDArray[np.object_] = np.full(n, "", dtype=object)
         self.score = np.full(n, np.nan)
         self.cost = np.zeros(n)
         self.latency = np.zeros(n)
 
     def result(self) -> ReplayedArray:
+        outside = self.outside.copy()
+        outside[outside == ""] = None
         return ReplayedArray(
-            self.answer, self.called, self.reason, self.outside, self.score, self.cost, self.latency
+            self.answer, self.called, self.reason, outside, self.score, self.cost, self.latency
         )
 
     def state(self, called: tuple[str, ...], rows: Index) -> None:
@@ -214,7 +216,7 @@ class _Run:
 
     def beyond(self, called: tuple[str, ...], rows: Index, why: str) -> None:
         """Follow `decide._beyond`: the strongest tier that has, or can give, an answer."""
-        self.outside[rows] = np.where(np.equal(self.outside[rows], None), why, self.outside[rows])
+        self.outside[rows] = np.where(self.outside[rows] == "", why, self.outside[rows])
         for tier in reversed(self.policy.tiers):
             if not rows.size:
                 return

@@ -15,7 +15,7 @@ from stepdown.core.policy import Policy
 class Walk:
     """Keep what was observed for one request and ask the policy what to do next."""
 
-    def __init__(self, policy: Policy, signals: Mapping[str, float | None] = {}) -> None:  # noqa: B006 - never written to
+    def __init__(self, policy: Policy, signals: Mapping[str, float | None] = {}) -> None:
         self.policy = policy
         self.called: tuple[str, ...] = ()
         self.signals: dict[str, float | None] = dict(signals)

@@ -29,9 +29,7 @@ class Model(Protocol):
         """
         ...
 
-    def stream(
-        self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    def stream(self, request: Request, *, timeout_s: float | None = None) -> AsyncIterator[Chunk]:
         """Answer in pieces; the last chunk carries the whole completion."""
         ...
 

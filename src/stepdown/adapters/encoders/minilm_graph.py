@@ -115,9 +115,7 @@ def _embeddings(graph: _Graph, tensors: "Tensors", shape: BertShape) -> str:
     )
 
 
-def _attention(
-    graph: _Graph, tensors: "Tensors", shape: BertShape, index: int, hidden: str
-) -> str:
+def _attention(graph: _Graph, tensors: "Tensors", shape: BertShape, index: int, hidden: str) -> str:
     import numpy as np
 
     at = f"encoder.layer.{index}.attention"
@@ -151,7 +149,7 @@ def _dense(graph: _Graph, tensors: "Tensors", at: str, hidden: str) -> str:
     return graph.node("MatMul", [hidden, graph.constant(f"{at}.w", weight)], at)
 
 
-def _add_norm(  # noqa: PLR0913 - a residual block has this many parts
+def _add_norm(
     graph: _Graph, tensors: "Tensors", at: str, branch: str, trunk: str, shape: BertShape
 ) -> str:
     bias = graph.constant(f"{at}.b", tensors[f"{at}.dense.bias"])

@@ -68,7 +68,7 @@ class HubFile(Struct, frozen=True):
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follow redirects (the hub sends files from other hosts), but never down to plain HTTP."""
 
-    def redirect_request(  # noqa: PLR0913 - the standard library fixes this signature
+    def redirect_request(
         self,
         req: urllib.request.Request,
         fp: IO[bytes],

@@ -3,7 +3,6 @@
 It does not know what the files are for; adapters that load them do.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -112,7 +111,7 @@ def _scratch(parent: Path) -> Iterator[Path]:
 def _publish(ready: Path, home: Path, entry: Packaged) -> None:
     """Give the finished directory its name; if another process was faster, theirs is as good."""
     try:
-        os.replace(ready, home)
+        ready.replace(home)
     except OSError as error:
         if _complete(entry, home):
             return

@@ -1,0 +1,1 @@
+"""Everything that touches the world; each folder is a stranger to the others."""

@@ -1,0 +1,1 @@
+"""Models: adapters that fill `ports.model.Model`."""

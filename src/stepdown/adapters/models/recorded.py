@@ -1,0 +1,121 @@
+"""The recorded tier: replay answers that a model really gave earlier, mistakes included.
+
+Tokens are estimated from the texts and labelled so; nobody measured the latency, so it is unknown.
+It cannot answer a text that it has not seen, and cannot polish another tier's draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stepdown.core.digest import digest_bytes
+from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage, encode_answer
+from stepdown.errors import DataError, Unavailable
+
+
+class RecordedModel:
+    """Answer by looking the bare input up in a recording."""
+
+    def __init__(
+        self,
+        path: Path,
+        task: str,
+        field: str,
+        inputs: Mapping[str, str],
+        estimate_tokens: Callable[[str], int],
+        render: Callable[[str], str] = str,
+    ) -> None:
+        """Read the recording.
+
+        Args:
+            path: JSONL, one object a query with its `id`.
+            task: the task that it answers.
+            field: dotted place of the answer in a row.
+            inputs: query id -> bare input text.
+            estimate_tokens: estimated tokens of a text.
+            render: from the canonical answer to the shape that the recorded model was asked for.
+        """
+        data = _read(path)
+        self._digest = digest_bytes(data + field.encode())
+        self._task = task
+        self._estimate = estimate_tokens
+        self._render = render
+        self._answers = _answers(path, data, field, inputs)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the recording."""
+        return self._digest
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It can only repeat."""
+        return Capabilities(labels=False, schema=False, polish=False, tasks=(self._task,))
+
+    async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
+        """Repeat the recorded answer.
+
+        Raises:
+            Unavailable: there is no recording of this text for this task.
+        """
+        answer = self._answers.get(request.input.strip())
+        if answer is None:
+            raise Unavailable(
+                "Only the recorded tier could answer this with its guarantee, and it holds no "
+                f"recording of this text for the task {self._task!r}.",
+                "Configure a live frontier tier, for example --frontier openai:MODEL.",
+            )
+        text = self._render(answer)
+        said = sum(self._estimate(message.text) for message in request.messages)
+        usage = Usage(input_tokens=said, output_tokens=self._estimate(text), estimated=True)
+        return Completion(text=text, usage=usage, model="recorded", recorded=True)
+
+    async def stream(
+        self, request: Request, *, timeout_s: float | None = None
+    ) -> AsyncIterator[Chunk]:
+        """Yield the answer as one chunk."""
+        done = await self.complete(request, timeout_s=timeout_s)
+        yield Chunk(text=done.text, completion=done)
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"The recording {path.name} cannot be read: {error.strerror}.",
+            'Check `model = "recorded:FILE"` in stepdown.toml.',
+        ) from None
+
+
+def _answers(path: Path, data: bytes, field: str, inputs: Mapping[str, str]) -> dict[str, str]:
+    answers: dict[str, str] = {}
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = msgspec.json.decode(line)
+            query = row["id"]
+        except (msgspec.DecodeError, KeyError, TypeError) as error:
+            raise DataError(f"{path.name}, line {number}: {error}.", "Correct the line.") from None
+        value = _dotted(row, field)
+        if value is not None and query in inputs:
+            answers[inputs[query].strip()] = value if isinstance(value, str) else _json(value)
+    return answers
+
+
+def _json(value: Any) -> str:
+    return encode_answer(value)
+
+
+def _dotted(row: Any, field: str) -> Any:
+    for part in field.split("."):
+        row = row.get(part) if isinstance(row, dict) else None
+    return row

@@ -1,0 +1,207 @@
+"""List prices of hosted models from genai-prices, which carries its table and asks no network.
+
+A list price is not an invoice: discounts, credits and taxes are unknown here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from bisect import bisect_left
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from stepdown.core.tier import Price
+from stepdown.errors import ConfigError
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation, TieredPrices
+
+    Rate = Decimal | TieredPrices | None
+
+NEAREST = 3
+
+
+class Processing(StrEnum):
+    """How a provider handles a call; an unlisted way is refused, never priced as standard."""
+
+    STANDARD = "standard"
+    BATCH = "batch"
+    FLEX = "flex"
+    PRIORITY = "priority"
+
+
+# genai-prices ignores a context that it does not know and returns the standard price.
+_CONTEXT: dict[Processing, dict[str, str]] = {
+    Processing.STANDARD: {},
+    Processing.BATCH: {"processing": "batch"},
+    Processing.FLEX: {"service_tier": "flex"},
+    Processing.PRIORITY: {"service_tier": "priority"},
+}
+
+
+def price_of(
+    model_ref: str,
+    *,
+    at: date,
+    processing: Processing = Processing.STANDARD,
+    prompt_tokens: int = 0,
+) -> Price:
+    """Return the list price of `provider/model` (or of a model whose name tells its provider).
+
+    `at` chooses within the price history; rates that change by the hour are taken at noon UTC.
+    `prompt_tokens` chooses the band where a provider charges long prompts more.
+
+    Raises:
+        ConfigError: the model or its price for this processing is not listed; names the nearest.
+
+    Source: the package genai-prices (MIT), whose version is part of the returned source.
+    """
+    found = _found(model_ref, at, processing)
+    _refuse_unlisted_processing(model_ref, found, processing)
+    rates, band = found.model_price, _band(found.model_price, prompt_tokens)
+    return Price(
+        input_usd_per_mtok=_usd(rates.input_mtok, prompt_tokens),
+        output_usd_per_mtok=_usd(rates.output_mtok, prompt_tokens),
+        cached_usd_per_mtok=_usd(rates.cache_read_mtok, prompt_tokens),
+        basis="list",
+        source=_source(found, at, processing, band),
+    )
+
+
+class ListPrices:
+    """Price models as an audit asks for them: once for each model, day and band of prompt length.
+
+    `default_at` dates the calls whose time is unknown. `MODEL [flex]` (as log readers name a call
+    that was not processed in the standard way) has that way's price. What nobody lists costs None.
+    """
+
+    def __init__(self, default_at: date) -> None:
+        self.default_at = default_at
+        self._bands: dict[tuple[str, str | None], tuple[list[int], list[Price]] | None] = {}
+
+    def __call__(self, model: str, day: str | None, input_tokens: int | None) -> Price | None:
+        """Return the price of one call; `day` is ISO 8601 (only its date counts) or None."""
+        key = (model, day)
+        if key not in self._bands:
+            self._bands[key] = self._look_up(model, day)
+        bands = self._bands[key]
+        if bands is None:
+            return None
+        starts, prices = bands
+        return prices[bisect_left(starts, input_tokens or 0)]
+
+    def _look_up(self, model: str, day: str | None) -> tuple[list[int], list[Price]] | None:
+        at = self.default_at if day is None else date.fromisoformat(day[:10])
+        name, _, way = model.removesuffix("]").partition(" [")
+        try:
+            processing = Processing(way or "standard")
+            starts = _starts(_found(name, at, processing).model_price)
+            lengths = [0, *(start + 1 for start in starts)]
+            prices = [
+                price_of(name, at=at, processing=processing, prompt_tokens=n) for n in lengths
+            ]
+        except (ConfigError, ValueError):
+            return None
+        return starts, prices
+
+
+def _found(model_ref: str, at: date, processing: Processing) -> PriceCalculation:
+    from genai_prices import Usage, calc_price
+
+    provider, name = _parts(model_ref)
+    moment = datetime.combine(at, time(12), tzinfo=UTC)
+    try:
+        return calc_price(
+            Usage(input_tokens=0, output_tokens=0),
+            name,
+            provider_id=provider,
+            genai_request_timestamp=moment,
+            price_context=_CONTEXT[processing] or None,
+        )
+    except LookupError as error:
+        raise ConfigError(
+            f"No list price is known for the model {model_ref!r}.", _nearest(model_ref)
+        ) from error
+
+
+def _parts(model_ref: str) -> tuple[str | None, str]:
+    from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
+
+    prefix, slash, rest = model_ref.partition("/")
+    if not slash or find_provider_by_id(get_snapshot().providers, prefix) is None:
+        return None, model_ref
+    return prefix, rest
+
+
+def _nearest(model_ref: str) -> str:
+    from genai_prices.data_snapshot import get_snapshot
+
+    names = [f"{p.id}/{m.id}" for p in get_snapshot().providers for m in p.models]
+    wanted = model_ref.lower()
+    near = difflib.get_close_matches(wanted, names, n=NEAREST, cutoff=0.5)
+    if not near:
+        by_model = {name.partition("/")[2]: name for name in reversed(names)}
+        near = [by_model[m] for m in difflib.get_close_matches(wanted, by_model, n=NEAREST)]
+    listed = f"Nearest known names: {', '.join(near)}. " if near else ""
+    return f"{listed}Write it as provider/model, or give the tier a price of its own."
+
+
+def _refuse_unlisted_processing(
+    model_ref: str, found: PriceCalculation, processing: Processing
+) -> None:
+    context = _CONTEXT[processing]
+    if not context or _has_variant(found, context):
+        return
+    raise ConfigError(
+        f"No {processing} price is listed for {model_ref!r}.",
+        "Use the standard price, or give the tier a price of its own.",
+    )
+
+
+def _has_variant(found: PriceCalculation, context: dict[str, str]) -> bool:
+    # A model that is sold by another provider than its own is priced without its variants.
+    if not any(found.model is model for model in found.provider.models):
+        return False
+    return any(variant.when == context for variant in found.model.price_variants or ())
+
+
+def _usd(rate: Rate, prompt_tokens: int) -> float | None:
+    if rate is None or isinstance(rate, Decimal):
+        return None if rate is None else float(rate)
+    usd = rate.base
+    for tier in rate.tiers:
+        if prompt_tokens > tier.start:
+            usd = tier.price
+    return float(usd)
+
+
+def _starts(rates: ModelPrice) -> list[int]:
+    tiers = [getattr(r, "tiers", []) for r in (rates.input_mtok, rates.output_mtok)]
+    return sorted({tier.start for tier_list in tiers for tier in tier_list})
+
+
+def _band(rates: ModelPrice, prompt_tokens: int) -> str:
+    starts = _starts(rates)
+    above = [start for start in starts if prompt_tokens > start]
+    if above:
+        return f", prompts over {above[-1]} tokens"
+    return f", prompts up to {starts[0]} tokens" if starts else ""
+
+
+def _source(found: PriceCalculation, at: date, processing: Processing, band: str) -> str:
+    from genai_prices import __version__
+
+    way = "" if processing is Processing.STANDARD else f" {processing}"
+    since = _since(found.model, at)
+    dated = f"in force since {since}" if since else f"as of release {__version__}"
+    name = f"{found.provider.id}/{found.model.id}"
+    return f"genai-prices {__version__}, list price of {name}{way} {dated}{band}"
+
+
+def _since(model: ModelInfo, at: date) -> date | None:
+    if not isinstance(model.prices, list):
+        return None
+    starts = [getattr(dated.constraint, "start_date", None) for dated in model.prices]
+    return max((start for start in starts if start is not None and start <= at), default=None)

@@ -1,0 +1,175 @@
+"""The SQLite side of the ledger: open and check the file, fill it, read it back.
+
+It does not know the spool.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from stepdown.adapters.storage.rows import (
+    ATTEMPT_COLUMNS,
+    TRACE_COLUMNS,
+    attempt_row,
+    decode_trace,
+    encode_trace,
+    renamed,
+    trace_row,
+)
+from stepdown.core.trace import Trace
+from stepdown.errors import DataError
+
+VERSION = 1
+APPLICATION_ID = 0x53544550  # "STEP", so that another program's database is told from a ledger
+_BUSY_S = 30.0
+_ELSEWHERE = "Name another place for the ledger, or move the file away."
+
+
+class Entry(Struct, frozen=True):
+    """A trace with the JSON text that it was read from."""
+
+    trace: Trace
+    payload: str
+
+
+def schema() -> str:
+    """Return the published DDL."""
+    return (files(__package__) / "schema.sql").read_text("utf-8")
+
+
+def create(path: Path) -> None:
+    """Make an empty ledger, readable by its owner only; it appears whole or not at all.
+
+    Callers hold the filler's lock: two processes may start together.
+    """
+    if path.exists():
+        return
+    hidden = path.with_suffix(".new")
+    hidden.unlink(missing_ok=True)  # of a process that died here
+    os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    with closing(sqlite3.connect(hidden, isolation_level=None)) as db:
+        marks = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
+        db.executescript(f"PRAGMA journal_mode=WAL; BEGIN; {marks} {schema()} COMMIT;")
+    hidden.rename(path)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open an existing ledger for a while.
+
+    Raises:
+        DataError: no such file, not a ledger, a newer version, or it cannot be read.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no ledger at {path}.", "Serve some requests first.")
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as db:
+            _check(db, path)
+            db.execute("PRAGMA synchronous = FULL")  # the spool is removed after the commit
+            yield db
+    except sqlite3.Error as error:
+        raise DataError(f"the ledger {path} cannot be used: {error}.", _ELSEWHERE) from error
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise DataError(f"{path} is not a ledger of Stepdown.", _ELSEWHERE)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
+        raise DataError(
+            f"the ledger {path} has version {version}; this program reads {VERSION}.",
+            "Update stepdown.",
+        )
+
+
+def insert(db: sqlite3.Connection, entries: Sequence[Entry]) -> int:
+    """Insert traces in one transaction; return how many were new."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        new = sum(_insert(db, entry) for entry in entries)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return new
+
+
+def _insert(db: sqlite3.Connection, entry: Entry) -> bool:
+    """Insert one trace unless it is there; give it another id where a different one has its id."""
+    known = _payload(db, entry.trace.id)
+    if known is None:
+        return _write(db, entry)
+    if known == entry.payload:
+        return False
+    other = renamed(entry.trace, entry.payload)
+    if _payload(db, other.id) is not None:
+        return False
+    return _write(db, Entry(other, encode_trace(other).decode()))
+
+
+def _payload(db: sqlite3.Connection, trace_id: str) -> str | None:
+    row = db.execute("SELECT payload FROM traces WHERE id = ?", (trace_id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _write(db: sqlite3.Connection, entry: Entry) -> bool:
+    db.execute(_INSERT_TRACE, trace_row(entry.trace, entry.payload))
+    rows = [attempt_row(entry.trace.id, attempt) for attempt in entry.trace.attempts]
+    db.executemany(_INSERT_ATTEMPT, rows)
+    return True
+
+
+def _insert_sql(table: str, columns: int) -> str:
+    return f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * columns)})"  # noqa: S608 fixed
+
+
+_INSERT_TRACE = _insert_sql("traces", TRACE_COLUMNS)
+_INSERT_ATTEMPT = _insert_sql("attempts", ATTEMPT_COLUMNS)
+
+
+def find(path: Path, trace_id: str) -> Trace | None:
+    """Return one trace, None when it is not there."""
+    with opened(path) as db:
+        payload = _payload(db, trace_id)
+    return None if payload is None else decode_trace(payload)
+
+
+def select(path: Path, task: str | None, since: str | None) -> Iterator[Trace]:
+    """Yield the traces of a task from a time on, in the order of time."""
+    where = "(?1 IS NULL OR task = ?1) AND (?2 IS NULL OR at >= ?2)"
+    query = f"SELECT payload FROM traces WHERE {where} ORDER BY at, id"  # noqa: S608 fixed
+    with opened(path) as db:
+        for (payload,) in db.execute(query, (task, since)):
+            yield decode_trace(payload)
+
+
+def count(path: Path) -> dict[str, int]:
+    """Return how many traces and attempts the tables hold."""
+    query = "SELECT (SELECT count(*) FROM traces), (SELECT count(*) FROM attempts)"
+    with opened(path) as db:
+        traces, attempts = db.execute(query).fetchone()
+    return {"traces": traces, "attempts": attempts}
+
+
+def rows_of(path: Path, view: str) -> list[dict[str, Any]]:
+    """Return the rows of one of the ledger's views as plain values.
+
+    Raises:
+        DataError: the ledger has no such view.
+    """
+    with opened(path) as db:
+        known = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'view'")]
+        if view not in known:
+            raise DataError(f"the ledger has no view {view!r}.", f"It has: {', '.join(known)}.")
+        cursor = db.execute(f'SELECT * FROM "{view}"')  # noqa: S608 one of the names above
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]

@@ -1,0 +1,187 @@
+"""The Ledger port on a local disk: append to the spool at once, fill SQLite in the background.
+
+`append` is one `write()` and takes no part of the database, so an answer never waits for it. The
+directory must be on a local file system: the locks are advisory and POSIX.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from stepdown.adapters.storage import database
+from stepdown.adapters.storage.filling import busy, count_lines, fill, only_filler
+from stepdown.adapters.storage.rows import encode_trace
+from stepdown.adapters.storage.spool import BAD, SUFFIX, SpoolWriter
+from stepdown.core.trace import Trace
+from stepdown.errors import DataError
+
+DATABASE = "ledger.sqlite"
+_SPOOL = "spool"
+_LOCK = "fill.lock"
+_LONGEST_PAUSE_S = 30.0
+_log = logging.getLogger("stepdown.ledger")
+
+
+class SpoolLedger:
+    """Keep traces in `directory`: `ledger.sqlite`, and `spool/` for what is not in it yet.
+
+    `fill_every_s` is the pause of the background thread, which starts with the first trace; None
+    leaves the filling to `flush`. What dead processes left in the spool is recovered by both.
+
+    Raises:
+        DataError: the file in `directory` is not a ledger, or of a newer version.
+    """
+
+    def __init__(
+        self, directory: Path | str, *, fill_every_s: float | None = 0.5, wait_s: float = 30.0
+    ) -> None:
+        self.directory = Path(directory)
+        self.path = self.directory / DATABASE
+        self._spool = self.directory / _SPOOL
+        self._fill_every_s = fill_every_s
+        self._wait_s = wait_s
+        self._prepare()
+        self._writer = SpoolWriter(self._spool)
+        self._stopping = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def append(self, trace: Trace) -> None:
+        """Write one trace to the spool.
+
+        Raises:
+            OSError: the spool cannot be written; the request must not be answered.
+        """
+        self._writer.append(encode_trace(trace))
+        if self._thread is None and self._fill_every_s is not None:
+            self._start(self._fill_every_s)
+
+    def flush(self) -> int:
+        """Move everything from the spool into the database; return how many traces were new.
+
+        Lines of other living processes are read too; they stay in their spool until it is
+        rotated.
+
+        Raises:
+            DataError: another process keeps the filler's lock, or the database cannot be used.
+        """
+        new = self._fill(unfinished=True, wait_s=self._wait_s)
+        if new is None:
+            raise busy(self.directory)
+        return new
+
+    def trace(self, trace_id: str) -> Trace | None:
+        """Return one trace, None when there is none; looks into the spool as well."""
+        found = database.find(self.path, trace_id)
+        if found is None and self._waiting():
+            self.flush()
+            found = database.find(self.path, trace_id)
+        return found
+
+    def traces(self, task: str | None = None, since: str | None = None) -> Iterator[Trace]:
+        """Yield traces in the order of time, those in the spool included.
+
+        `since` is an ISO 8601 time as the traces carry it, itself included.
+        """
+        self.flush()
+        yield from database.select(self.path, task, since)
+
+    def rows(self, view: str) -> list[dict[str, Any]]:
+        """Return the rows of a view of schema.sql, such as `spend_by_task`, flushed first.
+
+        Raises:
+            DataError: the ledger has no such view.
+        """
+        self.flush()
+        return database.rows_of(self.path, view)
+
+    def counts(self) -> Mapping[str, Any]:
+        """Return `traces` and `attempts` in the database, `waiting` and `broken` lines.
+
+        A line of another living process may count as waiting after it has been read.
+        """
+        broken = count_lines(self._spool, BAD)
+        return {**database.count(self.path), "waiting": self._waiting(), "broken": broken}
+
+    def close(self) -> None:
+        """Stop the background thread, flush, and let go of the files.
+
+        What another filler keeps us from moving stays in the spool for the next one.
+        """
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._writer.close()
+        self._fill(unfinished=False, wait_s=self._wait_s)
+
+    def __enter__(self) -> SpoolLedger:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.path.exists():
+            self._create()
+        with database.opened(self.path):
+            pass
+
+    def _create(self) -> None:
+        with only_filler(self.directory / _LOCK, self._wait_s) as alone:
+            if not alone:
+                raise busy(self.directory)
+            database.create(self.path)
+
+    def _waiting(self) -> int:
+        return count_lines(self._spool, SUFFIX)
+
+    def _fill(self, *, unfinished: bool, wait_s: float) -> int | None:
+        """Rotate and fill; None when another filler is at work."""
+        with only_filler(self.directory / _LOCK, wait_s) as alone:
+            if not alone:
+                return None
+            self._writer.rotate()
+            with database.opened(self.path) as db:
+                return fill(db, self._spool, unfinished=unfinished)
+
+    def _start(self, pause_s: float) -> None:
+        with self._starting:
+            if self._thread is None and not self._stopping.is_set():
+                self._thread = threading.Thread(
+                    target=self._keep_filling, args=(pause_s,), name="stepdown-ledger", daemon=True
+                )
+                self._thread.start()
+
+    def _keep_filling(self, pause_s: float) -> None:
+        """Fill until closed; after a failure wait longer, for the spool keeps everything."""
+        pause = pause_s
+        while not self._stopping.wait(pause):
+            try:
+                self._fill(unfinished=False, wait_s=0.0)
+                pause = pause_s
+            except (DataError, OSError) as error:
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                _log.warning("the ledger is behind, its spool keeps everything: %s", error)
+
+
+def open_ledger(path: Path | str, *, fill_every_s: float | None = 0.5) -> SpoolLedger:
+    """Open the ledger that is there, by its directory or its `ledger.sqlite`.
+
+    Raises:
+        DataError: there is none, it is not a ledger, or it is of a newer version.
+    """
+    place = Path(path)
+    directory = place if place.is_dir() else place.parent
+    file = directory / DATABASE if place.is_dir() else place
+    if file.name != DATABASE and file.exists():
+        raise DataError(f"{file} is not a ledger of Stepdown.", f"A ledger is named {DATABASE}.")
+    if not file.exists():
+        hint = "Serve some requests first, or name the ledger's directory."
+        raise DataError(f"there is no ledger at {place}.", hint)
+    return SpoolLedger(directory, fill_every_s=fill_every_s)

@@ -1,0 +1,161 @@
+"""What an audit found, as values: the bill of each step, and what could step down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from stepdown.audit.rules import TierClass
+from stepdown.core.contract import Contract
+from stepdown.core.usage_log import Refused
+
+Work = Literal[
+    "classify",
+    "extract",
+    "draft",
+    "polish",
+    "summarise",
+    "convert",
+    "tool_call",
+    "embed",
+    "open-ended",
+    "unknown",
+]
+Verdict = Literal["yes", "maybe", "no"]
+
+
+class Counted(Struct, frozen=True):
+    """A sum over the calls that told a number, and how many did not. `estimated` calls are known.
+
+    `total` is None when nobody told one.
+    """
+
+    total: int | None
+    known: int
+    unknown: int
+    estimated: int = 0
+
+
+class Cost(Struct, frozen=True):
+    """Dollars of the calls whose cost is known, with how many there are by who says so.
+
+    `usd` is None when no cost is known; with `unknown` > 0 it is "at least".
+    """
+
+    usd: float | None
+    by_basis: Mapping[str, int] = {}
+    unknown: int = 0
+    sources: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> int:
+        """The number of calls whose cost is known."""
+        return sum(self.by_basis.values())
+
+    @property
+    def usd_per_call(self) -> float | None:
+        """Mean cost of the calls whose cost is known."""
+        return None if self.usd is None else self.usd / self.known
+
+
+class KindOfWork(Struct, frozen=True):
+    """What a step does, with the evidence in words; `n` answers were looked at."""
+
+    kind: Work
+    evidence: tuple[str, ...]
+    n: int
+
+
+class Saving(Struct, frozen=True):
+    """A range of dollars over the logged period; each end says what it assumes."""
+
+    low_usd: float
+    high_usd: float
+    low_assumes: str
+    high_assumes: str
+
+
+class Advice(Struct, frozen=True):
+    """Whether a step could step down, why, to which class of tier, and what it might save."""
+
+    verdict: Verdict
+    why: str
+    tier: TierClass
+    saving: Saving | None = None
+
+
+class StepBill(Struct, frozen=True, kw_only=True):
+    """One step. `rule` says how its name was found; shares are fractions of the known bill.
+
+    `messages` are the different sessions that its calls name (None: no call names one).
+    """
+
+    name: str
+    rule: str
+    calls: int
+    errors: int
+    calls_with_session: int
+    messages: int | None
+    messages_exact: bool
+    input_tokens: Counted
+    output_tokens: Counted
+    cached_tokens: Counted
+    cost: Cost
+    share: float | None
+    usd_per_message: float | None
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    latency_known: int
+    models: tuple[tuple[str, int], ...]
+    with_content: int
+    kind: KindOfWork
+    advice: Advice
+    labels: tuple[str, ...] = ()
+    contract: Contract | None = None
+
+    @property
+    def calls_per_message(self) -> float | None:
+        """Calls for each message, over the calls that name one."""
+        return self.calls_with_session / self.messages if self.messages else None
+
+
+class WhatWasRead(Struct, frozen=True, kw_only=True):
+    """What the audit rests on: rows, refused ones by reason with one example, who named steps."""
+
+    calls: int
+    first: str | None
+    last: str | None
+    refused: tuple[tuple[str, int, Refused], ...] = ()
+    unknown_fields: tuple[str, ...] = ()
+    with_content: int = 0
+    named_by: tuple[tuple[str, int], ...] = ()
+    unnamed: int = 0
+
+    @property
+    def refused_rows(self) -> int:
+        """The number of refused rows."""
+        return sum(count for _, count, _ in self.refused)
+
+
+class AuditReport(Struct, frozen=True, kw_only=True):
+    """The audit of some logs: steps by cost, highest first, and their total."""
+
+    steps: tuple[StepBill, ...]
+    calls: int
+    errors: int
+    messages: int | None
+    messages_exact: bool
+    cost: Cost
+    input_tokens: Counted
+    output_tokens: Counted
+    cached_tokens: Counted
+    read: WhatWasRead
+
+    @property
+    def usd_per_message(self) -> float | None:
+        """What one message costs, over the whole log; None when no call names its message."""
+        if self.cost.usd is None or not self.messages:
+            return None
+        return self.cost.usd / self.messages

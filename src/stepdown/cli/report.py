@@ -1,0 +1,41 @@
+"""`stepdown report`: before and after, from the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stepdown.cli.options import HERE, JsonOption, ProjectOption
+from stepdown.cli.session import open_workspace, session
+
+
+def report(
+    project: ProjectOption = HERE,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="The page; .stepdown/report.html otherwise.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only traces from this ISO time on.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """What was saved, kept and lost: per step, from the ledger, with the evidence of the lock.
+
+    Writes one self-contained HTML page with the tables, cost against score of the policies that
+    were searched, and confidence against accuracy.
+    """
+    with session("report", json=json) as talk:
+        import msgspec
+
+        from stepdown.adapters.render.html import write_html
+        from stepdown.wiring.reporting import report as make
+
+        workspace = open_workspace(talk, project)
+        with workspace.ledger() as ledger:
+            ledger.flush()
+            document = make(workspace, ledger.traces(since=since))
+        page = html or workspace.project.state / "report.html"
+        write_html(page, document)
+        talk.say(f"Wrote {page}")
+        short = msgspec.structs.replace(document, sections=document.sections[:1])
+        talk.finish({"document": document, "page": str(page)}, short)

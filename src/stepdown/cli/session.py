@@ -1,0 +1,162 @@
+"""One command's conversation with its user: where things are printed, and how it ends.
+
+stdout carries the result (a document, or one JSON envelope); stderr carries progress, warnings and
+errors. Exit codes: 0 done, 1 the answer is no, 2 the user must fix something, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stepdown import __version__
+from stepdown.core.report import Document
+from stepdown.errors import InputError, ModelError, StepdownError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stepdown.evals.harness import Progress
+    from stepdown.wiring.workspace import Workspace
+
+DONE, NO, FIX, INTERRUPTED = 0, 1, 2, 130
+
+
+class Session:
+    """What a verb prints with. Under `--json` nothing but the envelope reaches stdout."""
+
+    def __init__(self, command: str, *, json: bool = False) -> None:
+        self.command = command
+        self.json = json
+        self.warnings: list[str] = []
+
+    @property
+    def out(self) -> Console:
+        """The console on stdout."""
+        return _console(sys.stdout)
+
+    @property
+    def err(self) -> Console:
+        """The console on stderr."""
+        return _console(sys.stderr)
+
+    def warn(self, text: str) -> None:
+        """Say something that the user should know; kept for the envelope too."""
+        self.warnings.append(text)
+        self.err.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Say what is going on, on stderr."""
+        self.err.print(text, markup=False, highlight=False)
+
+    def finish(self, data: Any, document: Document | None = None, code: int = DONE) -> NoReturn:
+        """Print the result and end the command."""
+        if self.json:
+            self._envelope(data)
+        elif document is not None:
+            from stepdown.adapters.render.terminal import print_document
+
+            print_document(document, self.out)
+        raise SystemExit(code)
+
+    def print(self, text: str) -> None:
+        """Print a line of the result; nothing under `--json`."""
+        if not self.json:
+            self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def fail(self, error: StepdownError, code: int) -> NoReturn:
+        """Say what was wrong and what to do, and end the command."""
+        text = f"error: {error.message}" + (f"\n       {error.hint}" if error.hint else "")
+        self.err.print(text, style="red", markup=False, highlight=False)
+        if self.json:
+            self._envelope({"error": {"message": error.message, "hint": error.hint}})
+        raise SystemExit(code)
+
+    def _envelope(self, data: Any) -> None:
+        from stepdown.adapters.render.envelope import envelope
+
+        sys.stdout.buffer.write(envelope(self.command, __version__, data, self.warnings) + b"\n")
+        sys.stdout.flush()
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 80
+    return Console(file=stream, width=width)
+
+
+@contextmanager
+def session(command: str, *, json: bool = False) -> Iterator[Session]:
+    """Open a session; errors become one clear sentence and an exit code, never a traceback."""
+    talk = Session(command, json=json)
+    try:
+        yield talk
+    except InputError as error:
+        talk.fail(error, FIX)
+    except ModelError as error:
+        talk.fail(error, NO)
+    except StepdownError as error:
+        talk.fail(error, FIX)
+    except KeyboardInterrupt:
+        talk.say("Interrupted. What had finished is kept; the same command goes on from there.")
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(DONE) from None
+    except Exception as error:  # noqa: BLE001 - the edge of the program
+        if os.environ.get("STEPDOWN_DEBUG"):
+            raise
+        unexpected = StepdownError(
+            f"Unexpected {type(error).__name__}: {error}",
+            "This is a defect; set STEPDOWN_DEBUG=1 to see where, and please report it.",
+        )
+        talk.fail(unexpected, FIX)
+
+
+def open_workspace(talk: Session, project: Path) -> Workspace:
+    """Open the project and say which tiers have no price."""
+    from stepdown.wiring.workspace import Workspace
+
+    workspace = Workspace.open(project)
+    for name in workspace.unpriced():
+        talk.warn(f"tiers.{name} has no price: its cost is unknown and counted as such.")
+    return workspace
+
+
+class Watching:
+    """A progress display on stderr: one bar a tier, with failures, dollars and time left."""
+
+    def __init__(self, talk: Session) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(bar_width=16),
+            TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(compact=True),
+            console=talk.err,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._bars: dict[str, Any] = {}
+
+    def __enter__(self) -> Watching:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._progress.__exit__(*exc)
+
+    def __call__(self, seen: Progress) -> None:
+        """Show how far a tier is."""
+        name = f"{seen.task} {seen.tier}"
+        said = f"{seen.failed} failed ${seen.cost_usd:.4f}"
+        if name not in self._bars or self._progress.tasks[self._bars[name]].finished:
+            self._bars[name] = self._progress.add_task(name, total=seen.total, said=said)
+        self._progress.update(self._bars[name], completed=seen.done, total=seen.total, said=said)

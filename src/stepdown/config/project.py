@@ -1,0 +1,235 @@
+"""A project as read from its folder: tiers, tasks, pipelines and where its files are."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from stepdown.config.schema import (
+    AuditKeys,
+    DataKeys,
+    FileKeys,
+    ServeKeys,
+    TaskKeys,
+    TierKeys,
+    struct_in,
+)
+from stepdown.core.digest import digest
+from stepdown.core.task import Task
+from stepdown.core.tier import Price, Tier
+from stepdown.errors import ConfigError
+
+FILE = "stepdown.toml"
+LOCK = "stepdown.lock"
+SCORERS = {
+    "classify": "label",
+    "extract": "fields",
+    "draft": "patterns",
+    "polish": "keeps_patterns",
+    "summarise": "patterns",
+    "convert": "fields",
+}
+
+
+class Project(Struct, frozen=True, kw_only=True):
+    """Everything that `stepdown.toml` says, checked; paths are absolute."""
+
+    name: str
+    root: Path
+    tiers: Mapping[str, Tier]
+    tasks: Mapping[str, Task]
+    rules: Mapping[str, Mapping[str, str]]
+    references: Mapping[str, str]
+    inputs: Mapping[str, str]
+    pipelines: Mapping[str, tuple[str, ...]]
+    data: DataKeys | None
+    serve: ServeKeys
+    audit: AuditKeys
+    baseline: str | None
+    review_days: int
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is."""
+        return self.root / LOCK
+
+    @property
+    def state(self) -> Path:
+        """Folder of what the program writes for itself: runs, ledger, models, reports."""
+        return self.root / ".stepdown"
+
+    def task(self, name: str) -> Task:
+        """Return a task by name. Raises ConfigError naming the nearest one."""
+        if name not in self.tasks:
+            raise ConfigError(f"There is no task {name!r}.", _nearest(name, self.tasks, "tasks"))
+        return self.tasks[name]
+
+    def settings_digest(self, task: Task) -> str:
+        """Digest of everything in the file that decides a task's answers."""
+        tiers = {name: self.tiers[name] for name in task.tiers}
+        priceless = {
+            name: msgspec.structs.replace(tier, price=Price()) for name, tier in tiers.items()
+        }
+        return digest([task, priceless, dict(self.rules.get(task.name, {}))])
+
+
+def load_project(root: Path) -> Project:
+    """Read and check `stepdown.toml` in a folder.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or says something that makes no sense.
+    """
+    path = root / FILE if root.is_dir() else root
+    return _project(path.parent.resolve(), read_keys(path))
+
+
+def read_keys(path: Path) -> FileKeys:
+    """Return the file's keys, every one of them known and of the right type."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no {path.name} in {path.parent}.", "Write one with `stepdown init`."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name} is not valid TOML: {error}.", "Correct the file.") from None
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from None
+    _known_keys(raw, FileKeys, "")
+    try:
+        return msgspec.convert(raw, FileKeys)
+    except msgspec.ValidationError as error:
+        where = str(error).replace("`$.", "`").replace("Object missing", "missing")
+        raise ConfigError(f"{path.name}: {where}.", "See docs/configuration.md.") from None
+
+
+def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
+    """Refuse a key that the Struct does not have, at any depth, and name the nearest that it has."""
+    if not isinstance(raw, dict):
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key, value in raw.items():
+        if key not in fields:
+            place = f"{where}.{key}".lstrip(".")
+            raise ConfigError(f"{FILE}: unknown key `{place}`.", _nearest(key, fields, "keys"))
+        inner, mapped = struct_in(fields[key].type)
+        if inner is None:
+            continue
+        nested = value if mapped and isinstance(value, dict) else {"": value}
+        for name, part in nested.items():
+            _known_keys(part, inner, ".".join(p for p in (where, key, name) if p))
+
+
+def _nearest(word: str, known: Any, what: str) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    listed = ", ".join(sorted(known))
+    return f"Did you mean `{close[0]}`?" if close else f"Known {what}: {listed}."
+
+
+def _project(root: Path, keys: FileKeys) -> Project:
+    tiers = {name: _tier(name, said) for name, said in keys.tiers.items()}
+    tasks = {name: _task(name, said, tiers) for name, said in keys.tasks.items()}
+    for pipeline, steps in keys.pipelines.items():
+        for step in steps:
+            if step not in tasks:
+                hint = _nearest(step, tasks, "tasks")
+                raise ConfigError(f"pipelines.{pipeline}: no task {step!r}.", hint)
+    baseline = keys.project.baseline
+    if baseline is not None and baseline not in tiers:
+        hint = _nearest(baseline, tiers, "tiers")
+        raise ConfigError(f"project.baseline: no tier {baseline!r}.", hint)
+    _check_shares(keys.data)
+    return Project(
+        name=keys.project.name,
+        root=root,
+        tiers=tiers,
+        tasks=tasks,
+        rules={name: said.rules for name, said in keys.tasks.items()},
+        references={n: said.references for n, said in keys.tasks.items() if said.references},
+        inputs={n: said.inputs for n, said in keys.tasks.items() if said.inputs},
+        pipelines={name: tuple(steps) for name, steps in keys.pipelines.items()},
+        data=keys.data,
+        serve=keys.serve,
+        audit=keys.audit,
+        baseline=baseline,
+        review_days=keys.project.review_days,
+    )
+
+
+def _check_shares(data: DataKeys | None) -> None:
+    if data is None:
+        return
+    wanted = {"train", "tune", "certify"}
+    if set(data.shares) != wanted or abs(sum(data.shares.values()) - 1) > 1e-9:
+        raise ConfigError(
+            f"data.shares must give train, tune and certify and sum to 1, got {data.shares}.",
+            "For example: shares = { train = 0.5, tune = 0.15, certify = 0.35 }.",
+        )
+
+
+def _tier(name: str, said: TierKeys) -> Tier:
+    if ":" not in said.model:
+        raise ConfigError(
+            f"tiers.{name}.model: {said.model!r} names no adapter.",
+            "Write ADAPTER:WHAT, such as `llama:smollm2-135m-instruct` or `openai:MODEL`.",
+        )
+    price = Price()
+    if said.price is not None:
+        amounts = {k: getattr(said.price, k) for k in said.price.__struct_fields__ if k != "source"}
+        basis = "hardware" if said.price.usd_per_hour is not None else "your_rate"
+        price = Price(**amounts, basis=basis, source=said.price.source)  # type: ignore[arg-type]
+    return Tier(
+        name=name,
+        model=said.model,
+        place=said.place,
+        price=price,
+        priced_as=said.priced_as,
+        timeout_s=said.timeout_s,
+        base_url=said.base_url,
+        api_key_env=said.api_key_env,
+    )
+
+
+def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
+    for tier in [*said.tiers, *said.prompts, *said.thresholds]:
+        if tier not in tiers:
+            raise ConfigError(f"tasks.{name}: no tier {tier!r}.", _nearest(tier, tiers, "tiers"))
+    problem = _task_problem(said)
+    if problem:
+        raise ConfigError(f"tasks.{name}: {problem}")
+    return Task(
+        name=name,
+        kind=said.kind,
+        tiers=tuple(said.tiers),
+        labels=tuple(said.labels),
+        fields=tuple(said.fields),
+        contract=said.contract,
+        prompts=said.prompts,
+        scorer=said.scorer or SCORERS[said.kind],
+        reference=said.reference or name,
+        promise=said.promise,
+        boundary=said.boundary,
+        customer_facing=said.customer_facing,
+        finish=said.finish,
+        store=said.store,
+        thresholds=said.thresholds,
+        fallback=said.fallback,
+    )
+
+
+def _task_problem(said: TaskKeys) -> str:
+    if not said.tiers:
+        return "`tiers` is empty. Name at least one tier."
+    if len(set(said.tiers)) != len(said.tiers):
+        return "`tiers` names a tier twice."
+    if said.kind == "classify" and len(set(said.labels)) < 2:
+        return "a classify task needs at least two different `labels`."
+    if said.kind in ("extract", "convert") and not said.fields:
+        return f"a {said.kind} task needs `fields`."
+    return ""

@@ -1,0 +1,121 @@
+"""The shape of `stepdown.toml`, key by key. What a key means is said beside it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from stepdown.core.contract import Contract, Prompt
+from stepdown.core.task import Finish, Place, Promise, TaskKind
+
+
+class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[data]: the labelled rows (JSONL, CSV or Parquet) that eval, train and certify use."""
+
+    path: str
+    id: str = "id"
+    input: str = "text"
+    group: str | None = None
+    shares: dict[str, float] = msgspec.field(
+        default_factory=lambda: {"train": 0.5, "tune": 0.15, "certify": 0.35}
+    )
+
+
+class PriceKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """price = { ... }: what a tier costs you; tokens in US dollars a million."""
+
+    usd_per_hour: float | None = None
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    cached_usd_per_mtok: float | None = None
+    source: str = "stepdown.toml"
+
+
+class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[tiers.NAME]: whatever can answer. `priced_as` is PROVIDER/MODEL of the price list."""
+
+    model: str
+    place: Place = "embedded"
+    price: PriceKeys | None = None
+    priced_as: str | None = None
+    timeout_s: float = 60.0
+    base_url: str | None = None
+    api_key_env: str | None = None
+
+
+class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[tasks.NAME]: one step's job; `tiers` from the weakest to the ceiling.
+
+    `references` is a file whose rows (joined by id) are the references of this task, and limit it
+    to those rows. `inputs` is FILE:FIELD that replaces the input text (joined by id).
+    """
+
+    kind: TaskKind
+    tiers: list[str]
+    reference: str = ""
+    labels: list[str] = []
+    fields: list[str] = []
+    scorer: str | None = None
+    promise: Promise = Promise()
+    contract: Contract = Contract()
+    prompts: dict[str, Prompt] = {}
+    rules: dict[str, str] = {}
+    boundary: Place = "vendor"
+    customer_facing: bool = False
+    finish: Finish = "never"
+    store: Literal["none", "metadata", "full"] = "metadata"
+    thresholds: dict[str, float] = {}
+    fallback: str = ""
+    references: str | None = None
+    inputs: str | None = None
+
+
+class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[serve]: where the gateway listens. A key is needed for any address but loopback."""
+
+    host: str = "127.0.0.1"
+    port: int = 8377
+    api_key_env: str = "STEPDOWN_API_KEY"
+    max_body_mb: float = 8.0
+
+
+class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[audit]: the usage logs of today's pipeline."""
+
+    logs: list[str] = []
+
+
+class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[project]: its name, and the tier that answers everything today (the baseline)."""
+
+    name: str
+    baseline: str | None = None
+    review_days: int = 31
+
+
+class FileKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    project: ProjectKeys
+    tiers: dict[str, TierKeys]
+    tasks: dict[str, TaskKeys]
+    data: DataKeys | None = None
+    serve: ServeKeys = ServeKeys()
+    audit: AuditKeys = AuditKeys()
+    pipelines: dict[str, list[str]] = {}
+
+
+def struct_in(kind: Any) -> tuple[type[Struct] | None, bool]:
+    """Return the Struct that a field's type holds, and whether it is the value of a mapping."""
+    info = msgspec.inspect.type_info(kind)
+    nested = getattr(info, "types", (info,))
+    for part in nested:
+        if isinstance(part, msgspec.inspect.StructType):
+            return part.cls, False
+        if isinstance(part, msgspec.inspect.DictType):
+            value = part.value_type
+            if isinstance(value, msgspec.inspect.StructType):
+                return value.cls, True
+    return None, False

@@ -1,0 +1,110 @@
+"""The task contract: how the input is taken from a caller's request, and how answers look to them.
+
+A caller wraps the message in a prompt of their own and parses what comes back. The contract says
+where the bare message is and which shape the caller's parser expects, so that a small tier can
+answer with a prompt of its own and nobody downstream notices. It does not call anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from stepdown.core.digest import digest
+from stepdown.core.request import Message
+
+INPUT = "{input}"
+ANSWER = "{answer}"
+
+
+class Prompt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A tier's own prompt: `user` holds `{input}` once; `system` and both may hold `{labels}`."""
+
+    user: str = INPUT
+    system: str | None = None
+    max_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a prompt that drops the message."""
+        if self.user.count(INPUT) != 1:
+            raise ValueError(f"a prompt's `user` must hold {INPUT} exactly once: {self.user!r}")
+
+    def messages(self, text: str, labels: Sequence[str] = ()) -> tuple[Message, ...]:
+        """Return the messages that carry `text` to the tier."""
+        listed = ", ".join(labels)
+        user = self.user.replace("{labels}", listed).replace(INPUT, text)
+        said = (Message(role="user", content=user),)
+        if self.system is None:
+            return said
+        system = Message(role="system", content=self.system.replace("{labels}", listed))
+        return (system, *said)
+
+
+class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What today's caller sends and expects.
+
+    `system` is the caller's system prompt word for word (None: any). `user` is their last user
+    message with `{input}` where the bare text stands. `output` is their answer with `{answer}`
+    where the canonical answer stands; the rest of it is what their parser expects around it.
+    White space is not significant when a request is compared.
+    """
+
+    user: str = INPUT
+    system: str | None = None
+    output: str = ANSWER
+
+    def __post_init__(self) -> None:
+        """Refuse templates that lose the input or the answer."""
+        if self.user.count(INPUT) != 1:
+            raise ValueError(f"`user` must hold {INPUT} exactly once: {self.user!r}")
+        if self.output.count(ANSWER) != 1:
+            raise ValueError(f"`output` must hold {ANSWER} exactly once: {self.output!r}")
+
+    @property
+    def digest(self) -> str:
+        """Digest of the contract, as the lock holds it."""
+        return digest(self)
+
+    def take_input(self, messages: Sequence[Message]) -> str | None:
+        """Return the bare text of a request, or None when the request does not match."""
+        if not messages or messages[-1].role != "user":
+            return None
+        system = [m.text for m in messages if m.role in ("system", "developer")]
+        if self.system is not None and _squeeze(" ".join(system)) != _squeeze(self.system):
+            return None
+        if len(messages) != len(system) + 1 or not isinstance(messages[-1].content, str):
+            return None
+        return _between(self.user, INPUT, messages[-1].text)
+
+    def wrap(self, text: str) -> tuple[Message, ...]:
+        """Return the messages that today's caller would send for a bare text."""
+        said = (Message(role="user", content=self.user.replace(INPUT, text)),)
+        return said if self.system is None else (Message("system", self.system), *said)
+
+    def render(self, answer: str) -> str:
+        """Return a canonical answer in the shape that the caller parses."""
+        return self.output.replace(ANSWER, answer)
+
+    def parse(self, text: str) -> str | None:
+        """Return the canonical answer inside a text of the caller's shape, or None."""
+        return _between(self.output, ANSWER, text)
+
+
+def _between(template: str, mark: str, text: str) -> str | None:
+    """Return what stands at `mark`; white space around and inside the template may differ."""
+    before, after = template.split(mark)
+    pattern = f"{_loose(before)}(.*?){_loose(after)}"
+    found = re.fullmatch(rf"\s*{pattern}\s*", text, flags=re.DOTALL)
+    return None if found is None else found.group(1).strip()
+
+
+def _loose(fixed: str) -> str:
+    words = fixed.split()
+    edge = r"\s*" if fixed.strip() else ""
+    return edge + r"\s+".join(re.escape(word) for word in words) + edge
+
+
+def _squeeze(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,139 @@
+"""`stepdown.lock` version 1: the evidence. Which policy serves each task, and why that may be.
+
+Written by `certify`, read by `serve`; both sides use this one shape. A change of policy is a diff.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from stepdown.core.confidence import Calibrator
+from stepdown.core.digest import digest
+from stepdown.core.policy import Policy, policy_from_plain, to_plain
+from stepdown.core.trace import GuaranteeState
+
+VERSION = 1
+
+
+class LockedTier(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A tier as it was when it was certified: `digest` covers file, runtime and decoding."""
+
+    model: str
+    digest: str
+    place: str
+    price_basis: str
+    price_source: str = ""
+    recorded: bool = False
+
+
+class Look(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One look at the certify rows: they are spent by it. `tested` is a digest of what was tested."""
+
+    certify_digest: str
+    date: str
+    delta: float
+    tested: str = ""
+
+
+class Estimate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A figure with its interval, n and source; None is unknown."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    unit: str = ""
+    source: str = ""
+    unknown: int = 0
+
+
+class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A bound with its method, assumptions, n, data digests and date; it can be withdrawn.
+
+    `promise` is `max_loss` (loss of score against the ceiling) unless said otherwise; `level` its
+    limit; `bound` the upper confidence bound on the loss at error chance `delta`.
+    """
+
+    state: GuaranteeState
+    promise: str = "max_loss"
+    level: float | None = None
+    delta: float | None = None
+    bound: float | None = None
+    loss: Estimate | None = None
+    method: str = ""
+    assumptions: tuple[str, ...] = ()
+    reference: str = "gold"
+    split: str = ""
+    n_train: int = 0
+    n_tune: int = 0
+    n_certify: int = 0
+    groups: int = 0
+    labels_needed: int | None = None
+    labels_used: int | None = None
+    data: Mapping[str, str] = {}
+    looks: tuple[Look, ...] = ()
+    seed: int | None = None
+    date: str = ""
+    review_by: str = ""
+    why: str = ""
+
+
+class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that decides an answer of one task."""
+
+    policy: Policy
+    contract: str
+    settings: str
+    guarantee: Guarantee
+    tiers: Mapping[str, LockedTier]
+    confidence: Mapping[str, Calibrator] = {}
+    expected: Mapping[str, Estimate] = {}
+    kept: Mapping[str, float] = {}
+
+
+class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All locked tasks of a project."""
+
+    version: int
+    generator: str
+    project: str
+    tasks: Mapping[str, LockedTask]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the whole lock; every trace carries it."""
+        return digest(lock_to_plain(self))
+
+
+def lock_to_plain(lock: Lock) -> dict[str, Any]:
+    """Return the lock as plain values in which actions are in their written form."""
+    plain: dict[str, Any] = to_plain(lock)
+    return plain
+
+
+def lock_from_plain(plain: Mapping[str, Any]) -> Lock:
+    """Return the lock that `lock_to_plain` wrote.
+
+    Raises:
+        ValueError: another version, an unknown key, a table that is not sound.
+    """
+    if plain.get("version") != VERSION:
+        raise ValueError(f"version {plain.get('version')!r}; this program reads {VERSION}")
+    tasks = {name: _task(task) for name, task in plain.get("tasks", {}).items()}
+    return msgspec.structs.replace(
+        msgspec.convert({**plain, "tasks": {}}, Lock, strict=True), tasks=tasks
+    )
+
+
+def _task(plain: Mapping[str, Any]) -> LockedTask:
+    policy = policy_from_plain(plain["policy"])
+    rest = {k: v for k, v in plain.items() if k != "policy"}
+    known = set(LockedTask.__struct_fields__)
+    if unknown := set(plain) - known:
+        raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
+    shell = {**rest, "policy": msgspec.to_builtins(policy)}
+    return msgspec.structs.replace(msgspec.convert(shell, LockedTask), policy=policy)

@@ -1,0 +1,77 @@
+"""What happened to one request: every attempt, why it was made, what it cost, who answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from stepdown.core.request import Usage
+
+GuaranteeState = Literal["certified", "declared", "ceiling", "withdrawn", "none"]
+
+
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call of a tier (or one signal bought). `decision` is what the policy decided on it."""
+
+    id: str
+    trace_id: str
+    number: int
+    tier: str
+    kind: Literal["call", "buy", "polish"] = "call"
+    why: str = "entry"
+    started_at: str
+    latency_s: float | None = None
+    cost_usd: float | None = None
+    cost_basis: str = "unknown"
+    usage: Usage = Usage()
+    signals: Mapping[str, float | None] = {}
+    confidence: float | None = None
+    threshold: float | None = None
+    decision: str = ""
+    reason: str = ""
+    failure: str | None = None
+    failure_detail: str | None = None
+    tier_digest: str = ""
+    recorded: bool = False
+    answer: str | None = None
+
+
+class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All the attempts that answered one request.
+
+    `answered_by` is the tier whose answer was sent, None for an abstention. Costs and latency are
+    None when any part is unknown. `baseline_usd` is what the baseline tier would have cost.
+    """
+
+    id: str
+    task: str
+    at: str
+    attempts: tuple[Attempt, ...]
+    answered_by: str | None
+    reason: str
+    latency_s: float
+    cost_usd: float | None = None
+    baseline_tier: str | None = None
+    baseline_usd: float | None = None
+    guarantee: GuaranteeState = "none"
+    outside_guarantee: str | None = None
+    contract_matched: bool = True
+    confidence: float | None = None
+    lock_digest: str | None = None
+    message_id: str | None = None
+    step: str | None = None
+    input: str | None = None
+    answer: str | None = None
+
+    @property
+    def escalated(self) -> bool:
+        """Whether more than one tier was called."""
+        return sum(attempt.kind == "call" for attempt in self.attempts) > 1
+
+    @property
+    def escalations(self) -> tuple[str, ...]:
+        """The reasons of the moves to the next tier, in order."""
+        calls = [attempt for attempt in self.attempts if attempt.kind == "call"]
+        return tuple(attempt.why for attempt in calls[1:])

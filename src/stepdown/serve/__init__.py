@@ -1,0 +1,1 @@
+"""Serve: carry out the locked policies, one request at a time."""

@@ -1,0 +1,19 @@
+"""Fit narrow experts from labelled rows: a linear head over a frozen encoder, and a span picker.
+
+The stage knows the Encoder port, not the encoders; it reads and writes plain files of numbers.
+"""
+
+from stepdown.train.expert import Expert
+from stepdown.train.fit import HeadRecipe, fit_head
+from stepdown.train.head import Head, HeadCard, dump_head, load_head, save_head
+
+__all__ = [
+    "Expert",
+    "Head",
+    "HeadCard",
+    "HeadRecipe",
+    "dump_head",
+    "fit_head",
+    "load_head",
+    "save_head",
+]

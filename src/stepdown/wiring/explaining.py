@@ -1,0 +1,88 @@
+"""`explain`: one trace as a report."""
+
+from __future__ import annotations
+
+from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
+from stepdown.core.trace import Attempt, Trace
+
+
+def document(trace: Trace) -> Document:
+    """Return every attempt with its signals, confidence, threshold and reason."""
+    outside = trace.outside_guarantee
+    blocks: list[Table | Prose] = [
+        Prose(
+            f"Answered by {trace.answered_by or 'nobody'}: {trace.reason}."
+            + (f" Escalated: {', '.join(trace.escalations)}." if trace.escalated else ""),
+            "warn" if outside else "good",
+        )
+    ]
+    if outside:
+        blocks.append(Prose(f"Outside the guarantee: {outside}.", "warn"))
+    if not trace.contract_matched:
+        blocks.append(Prose("The request did not match the task's input contract.", "warn"))
+    blocks.append(_attempts(trace))
+    return Document(
+        title=f"Request {trace.id}",
+        subtitle=f"task {trace.task}, {trace.at}",
+        facts=_facts(trace),
+        sections=(Section("What happened", tuple(blocks)),),
+    )
+
+
+def _facts(trace: Trace) -> tuple[tuple[str, str], ...]:
+    found = [("guarantee", trace.guarantee), ("latency", f"{trace.latency_s * 1000:.1f} ms")]
+    found.append(("cost", _usd(trace.cost_usd)))
+    if trace.baseline_tier:
+        found.append((f"on {trace.baseline_tier} alone", _usd(trace.baseline_usd)))
+    if trace.input is not None:
+        found.append(("input", trace.input[:200]))
+    if trace.answer is not None:
+        found.append(("answer", trace.answer[:200]))
+    if trace.lock_digest:
+        found.append(("lock", trace.lock_digest[:19]))
+    return tuple(found)
+
+
+def _usd(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:.3g}" if value < 1e-4 else f"${value:.6f}"
+
+
+def _attempts(trace: Trace) -> Table:
+    columns = (
+        Column("tier"),
+        Column("called because"),
+        Column("confidence", numeric=True),
+        Column("threshold", numeric=True),
+        Column("then"),
+        Column("latency", numeric=True),
+        Column("cost", numeric=True, optional=True),
+        Column("signals", optional=True),
+    )
+    notes = tuple(
+        f"{attempt.tier}: {attempt.failure_detail}"
+        for attempt in trace.attempts
+        if attempt.failure_detail
+    )
+    if any(attempt.recorded for attempt in trace.attempts):
+        notes = (*notes, "recorded: recorded answers of a large language model; latency unknown")
+    return Table(
+        title="Attempts", columns=columns, rows=tuple(map(_row, trace.attempts)), notes=notes
+    )
+
+
+def _row(attempt: Attempt) -> tuple[Cell, ...]:
+    called = "" if attempt.kind == "call" else f"{attempt.kind} "
+    then = attempt.failure or f"{attempt.decision} ({attempt.reason})"
+    signals = ", ".join(
+        f"{name} {value:.3f}" for name, value in attempt.signals.items() if value is not None
+    )
+    return (
+        called + attempt.tier,
+        attempt.why,
+        None if attempt.confidence is None else Claim(attempt.confidence, "score"),
+        None if attempt.threshold is None else Claim(attempt.threshold, "score"),
+        then,
+        Claim(attempt.latency_s, "s"),
+        Claim(attempt.cost_usd, "usd"),
+        signals or None,
+    )

@@ -1,0 +1,79 @@
+"""Read, check and write `stepdown.lock`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from stepdown.adapters.tables.atomic import replacing
+from stepdown.core.lock import Lock, lock_from_plain, lock_to_plain
+from stepdown.errors import LockError
+
+HEAD = (
+    "# Written by `stepdown certify`; do not edit: a digest would no longer match.\n"
+    "# Which policy serves each task, and the evidence for it. Commit it, review its diff.\n\n"
+)
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a lock.
+
+    Raises:
+        LockError: it is missing, not TOML, of another version, or not sound.
+    """
+    try:
+        return lock_from_plain(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise LockError(
+            f"There is no {path.name} in {path.parent}.", "Write one with `stepdown certify`."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LockError(
+            f"{path.name} cannot be read: {error}.",
+            "Restore it from version control, or write it again with `stepdown certify`.",
+        ) from None
+    except OSError as error:
+        raise LockError(f"{path.name} cannot be read: {error.strerror}.") from None
+
+
+def write_lock(path: Path, lock: Lock) -> None:
+    """Write a lock, whole or not at all."""
+    import tomli_w
+
+    text = HEAD + tomli_w.dumps(lock_to_plain(lock))
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def check_task(
+    lock: Lock, task: str, settings: str, contract: str, digests: Mapping[str, str]
+) -> None:
+    """Refuse to serve a task when anything that decides its answers is not what was locked.
+
+    Raises:
+        LockError: names the task, what differs, and both digests.
+    """
+    locked = lock.tasks.get(task)
+    again = "Run `stepdown certify` again, or restore what was locked."
+    if locked is None:
+        raise LockError(f"The lock holds no task {task!r}.", "Run `stepdown certify` first.")
+    if locked.contract != contract:
+        raise _differs(task, "its contract", locked.contract, contract, again)
+    for tier, was in locked.tiers.items():
+        now = digests.get(tier)
+        if now != was.digest:
+            raise _differs(task, f"the tier {tier!r}", was.digest, now or "missing", again)
+    if locked.settings != settings:
+        raise _differs(task, "its settings in stepdown.toml", locked.settings, settings, again)
+
+
+def _differs(task: str, what: str, was: str, now: str, hint: str) -> LockError:
+    return LockError(
+        f"The lock is stale for the task {task!r}: {what} was {_short(was)}, is {_short(now)}.",
+        hint,
+    )
+
+
+def _short(digest: str) -> str:
+    return digest[:19] + "…" if len(digest) > 20 else digest

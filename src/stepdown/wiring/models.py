@@ -1,0 +1,195 @@
+"""Build the model of each tier of a task from what the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stepdown.config.project import Project
+from stepdown.core.task import Task
+from stepdown.core.tier import Tier
+from stepdown.errors import ConfigError
+from stepdown.ports.encoder import Encoder
+from stepdown.ports.model import Model
+from stepdown.wiring.environment import Environment
+from stepdown.wiring.registry import Registry
+
+if TYPE_CHECKING:
+    from stepdown.train.expert import Expert
+
+STATIC = "static-minilm-256"
+
+
+class ModelShop:
+    """Build models once and keep them: one encoder and one language model serve many tasks.
+
+    `inputs` returns query id -> bare input of a task, for tiers that replay a recording.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        environment: Environment,
+        inputs: Callable[[Task], Mapping[str, str]],
+    ) -> None:
+        self._project = project
+        self._environment = environment
+        self._inputs = inputs
+        self._built: dict[tuple[str, str], Model] = {}
+        self._shared: dict[str, Model] = {}
+        self._encoders: dict[str, Encoder] = {}
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The project's trained artifacts."""
+        return Registry(self._project.root / "models")
+
+    def model(self, task: Task, tier_name: str) -> Model:
+        """Return the model that answers `task` at a tier.
+
+        Raises:
+            ConfigError: the adapter is unknown, or nothing was trained for this tier.
+            WeightsError: its files are missing or differ.
+        """
+        key = (task.name, tier_name)
+        if key not in self._built:
+            self._built[key] = self._build(task, self._project.tiers[tier_name])
+        return self._built[key]
+
+    def encoder(self, name: str) -> Encoder:
+        """Return an encoder by its name in the configuration."""
+        if name not in self._encoders:
+            self._encoders[name] = self._open_encoder(name)
+        return self._encoders[name]
+
+    def forget(self, task: Task, tier: str) -> None:
+        """Build the model anew at its next use, because it was trained again."""
+        self._built.pop((task.name, tier), None)
+
+    async def aclose(self) -> None:
+        """Let go of every model."""
+        for model in {id(m): m for m in [*self._built.values(), *self._shared.values()]}.values():
+            await model.aclose()
+        self._built.clear()
+        self._shared.clear()
+
+    def _build(self, task: Task, tier: Tier) -> Model:
+        makers: dict[str, Callable[[Task, Tier], Model]] = {
+            "rule": self._rule,
+            "head": self._head,
+            "llama": self._llama,
+            "recorded": self._recorded,
+            "openai": self._openai,
+            "anthropic": self._anthropic,
+        }
+        if tier.adapter not in makers:
+            raise ConfigError(
+                f"tiers.{tier.name}.model: unknown adapter {tier.adapter!r}.",
+                f"Known: {', '.join(makers)}.",
+            )
+        return makers[tier.adapter](task, tier)
+
+    def _rule(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.rule import RegexModel, TidyModel
+
+        if task.fields:
+            return RegexModel(task.name, self._project.rules.get(task.name, {}), task.fields)
+        if task.kind == "polish":
+            return TidyModel()
+        raise ConfigError(
+            f"tasks.{task.name}: the tier {tier.name!r} is a rule, and there is none for a "
+            f"{task.kind} task.",
+            "Remove it from `tiers`; rules extract fields and tidy drafts.",
+        )
+
+    def _head(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.head import HeadModel
+
+        expert = self.expert(task, tier)
+        return HeadModel(_Predicting(expert), tier.model, in_thread=tier.target != STATIC)
+
+    def expert(self, task: Task, tier: Tier) -> Expert:
+        """Return the trained head of a task's tier with its encoder."""
+        from stepdown.train.expert import Expert
+        from stepdown.train.head import load_head
+
+        artifact = self.registry.promoted(task.name, tier.name)
+        if artifact is None:
+            raise ConfigError(
+                f"Nothing was trained for the tier {tier.name!r} of the task {task.name!r}.",
+                f"Run `stepdown train {task.name} --tier {tier.name}` first.",
+            )
+        head = load_head(self.registry.folder / artifact.file, artifact.digest)
+        return Expert(head, self.encoder(tier.target))
+
+    def _open_encoder(self, name: str) -> Encoder:
+        if name == STATIC:
+            from stepdown.adapters.encoders.static import load_static
+
+            return load_static()
+        from stepdown.adapters.encoders.minilm import load_minilm
+        from stepdown.adapters.weights.pull import pull
+
+        if name != "all-minilm-l6-v2":
+            raise ConfigError(f"Unknown encoder {name!r}.", f"Known: {STATIC}, all-minilm-l6-v2.")
+        cache = self._environment.cache
+        return load_minilm(pull(name, cache), cache)
+
+    def _llama(self, task: Task, tier: Tier) -> Model:
+        if tier.model not in self._shared:
+            from stepdown.adapters.models.llama import LlamaModel
+            from stepdown.adapters.weights.pull import pull
+
+            path = pull(tier.target, self._environment.cache)
+            self._shared[tier.model] = LlamaModel(path)
+        return self._shared[tier.model]
+
+    def _recorded(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.recorded import RecordedModel
+        from stepdown.adapters.prices.tokens import estimate_tokens
+
+        return RecordedModel(
+            self._project.root / tier.target,
+            task.name,
+            task.name,
+            self._inputs(task),
+            estimate_tokens,
+            task.contract.render,
+        )
+
+    def _openai(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.wire.openai import DEFAULT_BASE, OpenAIModel
+
+        if tier.model not in self._shared:
+            key = self._environment.secret(
+                tier.api_key_env or "OPENAI_API_KEY", f"The tier {tier.name!r}"
+            )
+            self._shared[tier.model] = OpenAIModel(
+                tier.target, base_url=tier.base_url or DEFAULT_BASE, api_key=key
+            )
+        return self._shared[tier.model]
+
+    def _anthropic(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.wire.anthropic import DEFAULT_BASE, AnthropicModel
+
+        if tier.model not in self._shared:
+            key = self._environment.secret(
+                tier.api_key_env or "ANTHROPIC_API_KEY", f"The tier {tier.name!r}"
+            )
+            self._shared[tier.model] = AnthropicModel(
+                tier.target, base_url=tier.base_url or DEFAULT_BASE, api_key=key
+            )
+        return self._shared[tier.model]
+
+
+class _Predicting:
+    """An Expert in the shape that the head adapter reads."""
+
+    def __init__(self, expert: Expert) -> None:
+        self._expert = expert
+        self.digest = expert.digest
+
+    def predict(self, text: str) -> tuple[Mapping[str, float], float | None]:
+        found = self._expert.predict([text])[0]
+        return found.label_probs, found.familiarity

@@ -1,0 +1,224 @@
+"""`report`: before and after, from the ledger: what was really answered, paid and scored."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from stepdown.adapters.tables.atomic import replacing
+from stepdown.config.project import Project
+from stepdown.core.digest import digest, seed_from
+from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
+from stepdown.core.task import Task
+from stepdown.core.trace import Trace
+from stepdown.errors import DataError
+from stepdown.evals.dataset import Sample
+from stepdown.evals.scorers import scorer_for
+from stepdown.stats.intervals import mean_interval, proportion_interval, quantile
+from stepdown.wiring.workspace import Workspace
+
+
+def save_certified(project: Project, document: Document) -> None:
+    """Keep the report of the last certification, for the plots of `report`."""
+    project.state.mkdir(parents=True, exist_ok=True)
+    with replacing(project.state / "certified.json") as path:
+        path.write_bytes(msgspec.json.encode(document))
+
+
+def certified_sections(project: Project) -> tuple[Section, ...]:
+    """Return the sections of the last certification, none when there was none."""
+    path = project.state / "certified.json"
+    if not path.exists():
+        return ()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Document).sections
+    except (OSError, msgspec.MsgspecError):
+        return ()
+
+
+def report(workspace: Workspace, traces: Iterable[Trace]) -> Document:
+    """Return the before/after report of the traces in the ledger.
+
+    Raises:
+        DataError: the ledger holds no trace.
+    """
+    by_task: dict[str, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        by_task[trace.task].append(trace)
+    if not by_task:
+        raise DataError("The ledger is empty.", "Send requests to `stepdown serve` first.")
+    steps = [name for name in workspace.project.tasks if name in by_task]
+    figures = [_Step(workspace, workspace.project.task(name), by_task[name]) for name in steps]
+    first = Section("Before and after", _blocks(workspace, figures))
+    return Document(
+        title=f"Stepdown: {workspace.project.name}",
+        subtitle=f"{sum(len(rows) for rows in by_task.values())} requests, from the ledger",
+        facts=_facts(figures),
+        sections=(first, *certified_sections(workspace.project)),
+        footer="Unknown is shown as unknown and counted, never as zero.",
+    )
+
+
+class _Step:
+    """The figures of one step."""
+
+    def __init__(self, workspace: Workspace, task: Task, traces: Sequence[Trace]) -> None:
+        self.task = task
+        self.traces = traces
+        self.n = len(traces)
+        self.messages = len({trace.message_id or trace.id for trace in traces})
+        self.before = _sum([trace.baseline_usd for trace in traces])
+        self.after = _sum([trace.cost_usd for trace in traces])
+        self.answered = Counter(trace.answered_by or "nobody" for trace in traces)
+        self.states = Counter(trace.guarantee for trace in traces)
+        self.outside = Counter(t.outside_guarantee for t in traces if t.outside_guarantee)
+        self.scores = _scores(task, traces, {s.id: s for s in _labelled(workspace, task)})
+        self.recorded = any(a.recorded for trace in traces for a in trace.attempts)
+
+    @property
+    def latency(self) -> list[float]:
+        """Latencies of answers of which no part was a recording: replaying one takes no time."""
+        return [t.latency_s for t in self.traces if not any(a.recorded for a in t.attempts)]
+
+    @property
+    def saved(self) -> float | None:
+        """Share of the baseline's cost that was saved."""
+        if self.before is None or self.after is None or self.before == 0:
+            return None
+        return 1 - self.after / self.before
+
+
+def _labelled(workspace: Workspace, task: Task) -> Sequence[Sample]:
+    return workspace.samples(task) if workspace.project.data is not None else ()
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _scores(task: Task, traces: Sequence[Trace], samples: Mapping[str, Sample]) -> list[float]:
+    """Scores of the answers that were kept and whose message is labelled."""
+    scorer = scorer_for(task.scorer)
+    return [
+        scorer.score(task, samples[trace.message_id], trace.answer).value
+        for trace in traces
+        if trace.message_id in samples and trace.answer is not None and trace.message_id
+    ]
+
+
+def _blocks(workspace: Workspace, figures: Sequence[_Step]) -> tuple[Table | Prose, ...]:
+    baseline = workspace.project.baseline or "today"
+    columns = (
+        Column("step"),
+        Column(f"{baseline}, $/message", numeric=True),
+        Column("now, $/message", numeric=True),
+        Column("saved", numeric=True),
+        Column("score", numeric=True),
+        Column("p50 latency", numeric=True, optional=True),
+        Column("guarantee", optional=True),
+    )
+    table = Table(
+        title="Before and after, per step",
+        columns=columns,
+        rows=tuple(map(_row, figures)),
+        total=_total(figures),
+        notes=_notes(workspace, figures),
+    )
+    kept = Table(
+        title="Who answered",
+        columns=(
+            Column("step"),
+            Column("requests", numeric=True),
+            Column("answered by"),
+            Column("outside the guarantee", optional=True),
+        ),
+        rows=tuple(map(_kept_row, figures)),
+    )
+    return (table, kept)
+
+
+def _row(step: _Step) -> tuple[Cell, ...]:
+    return (
+        step.task.name,
+        _per_message(step.before, step),
+        _per_message(step.after, step),
+        Claim(step.saved, "share"),
+        _score(step),
+        Claim(quantile(step.latency, 0.5) if step.latency else None, "s", n=len(step.latency)),
+        ", ".join(step.states),
+    )
+
+
+def _per_message(usd: float | None, step: _Step) -> Claim:
+    return Claim(None if usd is None else usd / step.messages, "usd")
+
+
+def _score(step: _Step) -> Claim | None:
+    if not step.scores:
+        return None
+    seed = seed_from(digest(step.scores))
+    binary = set(step.scores) <= {0.0, 1.0} and bool(step.task.labels)
+    found = (proportion_interval if binary else mean_interval)(step.scores, seed=seed)
+    mean = sum(step.scores) / len(step.scores)
+    return Claim(mean, "score", found.low, found.high, 0.95, len(step.scores), "labelled messages")
+
+
+def _priced(figures: Sequence[_Step]) -> list[_Step]:
+    return [step for step in figures if step.before is not None and step.after is not None]
+
+
+def _total(figures: Sequence[_Step]) -> tuple[Cell, ...] | None:
+    priced = _priced(figures)
+    if not priced:
+        return None
+    before = sum((step.before or 0.0) / step.messages for step in priced)
+    after = sum((step.after or 0.0) / step.messages for step in priced)
+    saved = 1 - after / before if before else None
+    name = "a message" if len(priced) == len(figures) else f"a message, {len(priced)} priced steps"
+    return (
+        name,
+        Claim(before, "usd"),
+        Claim(after, "usd"),
+        Claim(saved, "share"),
+        None,
+        None,
+        None,
+    )
+
+
+def _notes(workspace: Workspace, figures: Sequence[_Step]) -> tuple[str, ...]:
+    baseline = workspace.project.baseline
+    notes = [
+        f"Saved against {baseline}: where it was called, what that call cost; elsewhere the mean "
+        "of its calls on the certify rows, from the lock.",
+        "p50 latency: only answers in which no recording took part.",
+    ]
+    unpriced = [step.task.name for step in figures if step not in _priced(figures)]
+    if unpriced:
+        notes.append(f"Not in the total, because a cost is unknown: {', '.join(unpriced)}.")
+    if baseline is not None and (source := workspace.tiers[baseline].price.source):
+        notes.append(f"Price of {baseline}: {source}.")
+    if any(step.recorded for step in figures):
+        notes.append(
+            "recorded: the frontier's answers are recorded answers of a large language model; "
+            "their tokens are estimated and their latency is unknown."
+        )
+    return tuple(notes)
+
+
+def _kept_row(step: _Step) -> tuple[Cell, ...]:
+    shares = ", ".join(f"{tier} {n / step.n:.1%}" for tier, n in step.answered.most_common())
+    outside = ", ".join(f"{why} {n}" for why, n in step.outside.most_common())
+    return (step.task.name, Claim(step.n, "count"), shares, outside or None)
+
+
+def _facts(figures: Sequence[_Step]) -> tuple[tuple[str, str], ...]:
+    priced = _priced(figures)
+    before = sum((step.before or 0.0) / step.messages for step in priced)
+    after = sum((step.after or 0.0) / step.messages for step in priced)
+    if not before:
+        return ()
+    return (("saved a message", f"{1 - after / before:.1%}"),)

@@ -1,0 +1,124 @@
+"""The Python API: the locked policies as a library, by the same code that serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stepdown.core.call import Call, Reply
+from stepdown.core.trace import Trace
+from stepdown.errors import InputError
+from stepdown.serve.cascade import Step
+from stepdown.serve.service import Service
+from stepdown.wiring.environment import Environment
+from stepdown.wiring.lockfile import check_task
+from stepdown.wiring.workspace import Workspace
+
+
+class Stepdown:
+    """Answer texts by the locked policies of a project.
+
+    Example:
+        with Stepdown.load("stepdown.lock") as stepdown:
+            reply = stepdown.run("intent", "where is my order?")
+            reply.text, reply.trace.answered_by, reply.trace.confidence
+    """
+
+    def __init__(self, workspace: Workspace, service: Service, close: Callable[[], None]) -> None:
+        self._workspace = workspace
+        self._service = service
+        self._close = close
+        self._runner = asyncio.Runner()
+
+    @classmethod
+    def load(
+        cls, lock: str | os.PathLike[str] = "stepdown.lock", *, tasks: Sequence[str] = ()
+    ) -> Stepdown:
+        """Open the project whose lock this is; the ledger keeps every trace.
+
+        Raises:
+            LockError: the lock is missing or does not match the files; says which.
+            ConfigError: stepdown.toml is missing or wrong.
+        """
+        workspace = Workspace.open(Path(lock).resolve().parent)
+        ledger = workspace.ledger()
+        service = open_service(workspace, ledger.append, tasks=tasks)
+        return cls(workspace, service, ledger.close)
+
+    def run(self, task: str, text: str, *, request_id: str | None = None, **hints: str) -> Reply:
+        """Answer a bare text by a task's policy. Inside a running event loop use `arun`.
+
+        Raises:
+            InputError: there is no such task.
+            ModelError: no tier could answer.
+        """
+        return self._runner.run(self.arun(task, text, request_id=request_id, **hints))
+
+    async def arun(
+        self, task: str, text: str, *, request_id: str | None = None, **hints: str
+    ) -> Reply:
+        """Answer a bare text by a task's policy; the async form of `run`."""
+        call = Call(
+            id=request_id or uuid.uuid4().hex, model=task, messages=(), metadata=dict(hints)
+        )
+        return await self._service.run(task, text, call)
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the state of every task's guarantee."""
+        return self._service.status()
+
+    def close(self) -> None:
+        """Flush the ledger and let go of the models."""
+        self._runner.run(self._workspace.aclose())
+        self._runner.close()
+        self._close()
+
+    def __enter__(self) -> Stepdown:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_service(
+    workspace: Workspace, append: Callable[[Trace], None], *, tasks: Sequence[str] = ()
+) -> Service:
+    """Return the service of a project's lock, after checking every digest.
+
+    Raises:
+        LockError: a task's contract, settings, or a tier's digest is not what was locked.
+    """
+    lock = workspace.lock()
+    wanted = tasks or [name for name in lock.tasks if name in workspace.project.tasks]
+    if not wanted:
+        raise InputError("The lock holds no task of this project.", "Run `stepdown certify`.")
+    steps = {}
+    for name in wanted:
+        task = workspace.project.task(name)
+        digests = {tier: locked.digest for tier, locked in workspace.locked_tiers(task).items()}
+        settings = workspace.project.settings_digest(task)
+        check_task(lock, name, settings, task.contract.digest, digests)
+        locked = lock.tasks[name]
+        steps[name] = Step(
+            task=task,
+            policy=locked.policy,
+            tiers=workspace.tiers,
+            models={tier: workspace.model(task, tier) for tier in locked.tiers},
+            confidence=locked.confidence,
+        )
+    return Service(
+        lock,
+        steps,
+        append,
+        baseline=workspace.project.baseline,
+        today=_today,
+    )
+
+
+def _today() -> str:
+    """The date in UTC, read at every request: a guarantee may fall due while the gateway runs."""
+    return Environment.current().today.isoformat()

@@ -1,0 +1,221 @@
+"""A project at work: its data, splits, models, prices and files, opened when first needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stepdown.adapters.storage.ledger import SpoolLedger, open_ledger
+from stepdown.adapters.tables.rows import read_rows
+from stepdown.adapters.tables.run_files import RunFiles
+from stepdown.config.project import Project, load_project
+from stepdown.core.lock import Lock, LockedTier
+from stepdown.core.task import Task
+from stepdown.core.tier import Price, Tier
+from stepdown.errors import ConfigError, DataError
+from stepdown.evals.dataset import Columns, Row, Sample, digest_of, samples_of
+from stepdown.evals.split import Split, regrouped, split
+from stepdown.ports.model import Model
+from stepdown.wiring.environment import Environment
+from stepdown.wiring.lockfile import read_lock
+from stepdown.wiring.models import ModelShop
+
+PARTS = ("train", "tune", "certify")
+
+
+class Workspace:
+    """Everything that the verbs work on, in one place."""
+
+    def __init__(self, project: Project, environment: Environment) -> None:
+        self.project = project
+        self.environment = environment
+        self._samples: dict[str, tuple[Sample, ...]] = {}
+
+    @classmethod
+    def open(cls, root: Path, environment: Environment | None = None) -> Workspace:
+        """Open the project in a folder."""
+        return cls(load_project(root), environment or Environment.current())
+
+    @cached_property
+    def models(self) -> ModelShop:
+        """The models of all tiers."""
+        return ModelShop(self.project, self.environment, self.inputs)
+
+    @cached_property
+    def runs(self) -> RunFiles:
+        """The kept calls of evals."""
+        return RunFiles(self.project.state / "runs")
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the ledger is."""
+        return self.project.state / "ledger"
+
+    def ledger(self) -> SpoolLedger:
+        """Open the ledger."""
+        return open_ledger(self.ledger_path)
+
+    def lock(self) -> Lock:
+        """Read the lock."""
+        return read_lock(self.project.lock_path)
+
+    @cached_property
+    def tiers(self) -> Mapping[str, Tier]:
+        """The tiers with their prices; a tier without one keeps an unknown price."""
+        return {name: self._priced(tier) for name, tier in self.project.tiers.items()}
+
+    def _priced(self, tier: Tier) -> Tier:
+        if tier.price != Price() or tier.priced_as is None:
+            return tier
+        from stepdown.adapters.prices.listed import price_of
+
+        price = price_of(tier.priced_as, at=self.environment.today)
+        return msgspec.structs.replace(tier, price=price)
+
+    @staticmethod
+    def seconds() -> float:
+        """A clock for durations."""
+        return time.perf_counter()
+
+    def unpriced(self) -> tuple[str, ...]:
+        """Return the tiers whose cost is unknown."""
+        return tuple(name for name, tier in self.tiers.items() if tier.price == Price())
+
+    def tasks(self, names: Sequence[str] = ()) -> tuple[Task, ...]:
+        """Return the named tasks, all of them when none is named."""
+        return tuple(self.project.task(name) for name in names or self.project.tasks)
+
+    def samples(self, task: Task) -> tuple[Sample, ...]:
+        """Return the labelled samples of a task.
+
+        Raises:
+            ConfigError: no data are configured.
+            DataError: a row is not what it should be; names file and line.
+        """
+        if task.name not in self._samples:
+            keys = self.project.data
+            if keys is None:
+                raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
+            columns = Columns(id=keys.id, text=keys.input, group=keys.group)
+            rows = list(self._rows(task))
+            source = self.project.references.get(task.name, keys.path)
+            self._samples[task.name] = samples_of(task, rows, source=source, columns=columns)
+        return self._samples[task.name]
+
+    def inputs(self, task: Task) -> Mapping[str, str]:
+        """Return query id -> bare input, of every row of the data, labelled or not."""
+        keys = self.project.data
+        if keys is None:
+            return {}
+        found = {}
+        for _, row in self._joined(task):
+            text = row.get(keys.input)
+            if isinstance(text, str):
+                found[str(row.get(keys.id))] = text
+        return found
+
+    def _rows(self, task: Task) -> Iterator[Row]:
+        """Rows of the data that are samples of the task, with its own references joined in."""
+        wanted = self._references(task)
+        keys = self.project.data
+        assert keys is not None
+        for line, row in self._joined(task):
+            if wanted is None:
+                yield line, row
+            elif str(row.get(keys.id)) in wanted:
+                yield line, {**row, task.reference: wanted[str(row.get(keys.id))]}
+
+    def _references(self, task: Task) -> dict[str, Any] | None:
+        name = self.project.references.get(task.name)
+        keys = self.project.data
+        if name is None or keys is None:
+            return None
+        found = {}
+        for line, row in read_rows(self.project.root / name):
+            if keys.id not in row or task.reference not in row:
+                raise DataError(
+                    f"{name}, line {line}: needs {keys.id!r} and {task.reference!r}.",
+                    "Correct the line.",
+                )
+            found[str(row[keys.id])] = row[task.reference]
+        return found
+
+    def _joined(self, task: Task) -> Iterator[Row]:
+        """Rows of the data; a task with `inputs` reads its text from another file, joined by id."""
+        keys = self.project.data
+        assert keys is not None
+        rows = read_rows(self.project.root / keys.path)
+        source = self.project.inputs.get(task.name)
+        if source is None:
+            yield from rows
+            return
+        name, _, field = source.rpartition(":")
+        texts = {
+            str(row.get(keys.id)): row.get(field) for _, row in read_rows(self.project.root / name)
+        }
+        for line, row in rows:
+            if isinstance(texts.get(str(row.get(keys.id))), str):
+                yield line, {**row, keys.input: texts[str(row.get(keys.id))]}
+
+    @cached_property
+    def whole_split(self) -> Split:
+        """The split of all rows into train, tune and certify, by near-duplicate groups.
+
+        All tasks share it, so that no step is tested on a message that another step of the
+        pipeline was trained on.
+        """
+        keys = self.project.data
+        if keys is None:
+            raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
+        rows = [
+            Sample(id=str(row[keys.id]), input=str(row[keys.input]), reference="", group=group)
+            for _, row in read_rows(self.project.root / keys.path)
+            if keys.id in row and keys.input in row
+            for group in [None if keys.group is None else str(row.get(keys.group))]
+        ]
+        if not rows:
+            raise DataError(
+                f"{keys.path} holds no rows with {keys.id!r} and {keys.input!r}.",
+                "An eval needs labelled rows; see [data] in stepdown.toml.",
+            )
+        return split(rows, keys.shares, by_group=keys.group is not None)
+
+    def part(self, task: Task, part: str) -> tuple[Sample, ...]:
+        """Return the task's samples of one part, each with the group that the split gave it."""
+        found = self.whole_split
+        inside = {sample.id for sample in found.parts[part]}
+        mine = [sample for sample in self.samples(task) if sample.id in inside]
+        return regrouped(mine, found.groups)
+
+    def split_digests(self, task: Task) -> dict[str, str]:
+        """Return the digest of each part of a task's samples, as the lock holds them."""
+        return {part: digest_of(self.part(task, part)) for part in PARTS}
+
+    def model(self, task: Task, tier: str) -> Model:
+        """Return the model of a task's tier."""
+        return self.models.model(task, tier)
+
+    def locked_tiers(self, task: Task) -> dict[str, LockedTier]:
+        """Return what the lock says of each tier of a task, with digests taken now."""
+        return {name: self._locked_tier(task, name) for name in task.tiers}
+
+    def _locked_tier(self, task: Task, name: str) -> LockedTier:
+        tier = self.tiers[name]
+        return LockedTier(
+            model=tier.model,
+            digest=self.model(task, name).digest,
+            place=tier.place,
+            price_basis=tier.price.basis,
+            price_source=tier.price.source,
+            recorded=tier.recorded,
+        )
+
+    async def aclose(self) -> None:
+        """Let go of models and files."""
+        await self.models.aclose()
+        self.runs.close()

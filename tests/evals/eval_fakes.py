@@ -1,0 +1,99 @@
+"""Fakes of the eval tests: a task, a model that answers by a function, a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage
+from stepdown.core.task import Task
+from stepdown.core.tier import Price, Tier
+from stepdown.evals.dataset import Sample
+from stepdown.ports.run_store import SavedCall
+
+LABELS = ("refund", "order status", "other")
+LABEL_TASK = Task(
+    name="intent",
+    kind="classify",
+    tiers=("small", "big"),
+    labels=LABELS,
+    scorer="label",
+    reference="intent",
+)
+FIELD_TASK = Task(
+    name="fields",
+    kind="extract",
+    tiers=("small", "big"),
+    fields=("order", "amount"),
+    scorer="fields",
+    reference="entities",
+)
+DRAFT_TASK = Task(
+    name="draft", kind="draft", tiers=("small", "big"), scorer="patterns", reference="points"
+)
+SMALL = Tier(name="small", model="fake:small")
+PER_TOKEN = Price(input_usd_per_mtok=1.0, output_usd_per_mtok=2.0, basis="list")
+USAGE = Usage(input_tokens=100, output_tokens=50)
+
+
+def samples(n: int) -> tuple[Sample, ...]:
+    return tuple(
+        Sample(id=f"s{i}", input=f"message {i}", reference=LABELS[i % 3]) for i in range(n)
+    )
+
+
+class FakeModel:
+    """Answer by `answer(request)`: a text, a Completion, or an exception to raise."""
+
+    capabilities = Capabilities()
+
+    def __init__(
+        self, answer: Callable[[Request], str | Completion | Exception], digest: str = "fake"
+    ) -> None:
+        self._answer = answer
+        self.digest = digest
+        self.asked: list[Request] = []
+        self.at_once = self.most_at_once = 0
+
+    async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
+        self.asked.append(request)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0)
+        self.at_once -= 1
+        said = self._answer(request)
+        if isinstance(said, Exception):
+            raise said
+        return said if isinstance(said, Completion) else Completion(text=said, usage=USAGE)
+
+    async def stream(
+        self, request: Request, *, timeout_s: float | None = None
+    ) -> AsyncIterator[Chunk]:
+        yield Chunk(completion=await self.complete(request))
+
+    async def aclose(self) -> None:
+        return None
+
+
+class MemoryStore:
+    """A RunStore that forgets when the test ends."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], dict[str, SavedCall]] = {}
+        self.runs: dict[str, Mapping[str, Any]] = {}
+
+    def calls(self, task: str, tier: str) -> Mapping[str, SavedCall]:
+        return dict(self.kept.get((task, tier), {}))
+
+    def append(self, task: str, tier: str, call: SavedCall) -> None:
+        self.kept.setdefault((task, tier), {})[call.key] = call
+
+    def save_run(self, task: str, run_digest: str, record: Mapping[str, Any]) -> None:
+        self.runs[run_digest] = record
+
+    def run(self, task: str, run_digest: str) -> Mapping[str, Any] | None:
+        return self.runs.get(run_digest)
+
+    def close(self) -> None:
+        return None

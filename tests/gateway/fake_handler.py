@@ -1,0 +1,60 @@
+"""A Handler that answers from a script and remembers what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from stepdown.core.call import Call, Reply
+from stepdown.core.request import Usage
+from stepdown.core.trace import Attempt, Trace
+
+
+def reply_to(call: Call, **changes: Any) -> Reply:
+    """Return a reply of the expert; `changes` go to the reply, or to its trace."""
+    attempt = Attempt(
+        id=f"{call.id}/1", trace_id=call.id, number=1, tier="expert", started_at="2026-11-22"
+    )
+    trace = Trace(
+        id=call.id,
+        task=call.model,
+        at="2026-11-22T10:00:00Z",
+        attempts=(attempt,),
+        answered_by="expert",
+        reason="accepted",
+        latency_s=0.001,
+        cost_usd=0.0000012,
+        confidence=0.97,
+        guarantee="certified",
+    )
+    base = Reply(
+        text="Intent: refund",
+        model="intent",
+        trace=trace,
+        usage=Usage(input_tokens=7, output_tokens=2),
+    )
+    of_reply = {key: value for key, value in changes.items() if key in Reply.__struct_fields__}
+    of_trace = {key: value for key, value in changes.items() if key not in of_reply}
+    return replace(base, trace=replace(trace, **of_trace), **of_reply)
+
+
+class FakeHandler:
+    """Answer as `says`: changes to the usual reply, or an error to raise."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.says: Mapping[str, Any] | Exception = {}
+
+    async def answer(self, call: Call) -> Reply:
+        self.calls.append(call)
+        if isinstance(self.says, Exception):
+            raise self.says
+        return reply_to(call, **self.says)
+
+    def models(self) -> Sequence[str]:
+        return ("intent", "draft", "tier:frontier")
+
+    def status(self) -> Mapping[str, Any]:
+        return {"intent": {"state": "certified"}}
