@@ -71,11 +71,11 @@ def _bill_row(step: StepBill) -> tuple[Cell, ...]:
         _tokens(step.cached_tokens),
         _cost(step.cost),
         Claim(step.usd_per_message, "usd", note=_at_least(step.cost)),
-        Claim(step.cost.usd_per_call, "usd", n=step.cost.known),
+        Claim(step.cost.usd_per_call, "usd", n=_fewer(step.cost.known, step.calls)),
         Claim(step.share, "share"),
-        Claim(step.latency_p50_s, "s", n=step.latency_known),
-        Claim(step.latency_p95_s, "s", n=step.latency_known),
-        Claim(step.errors / step.calls, "share", n=step.calls),
+        Claim(step.latency_p50_s, "s", n=_fewer(step.latency_known, step.calls)),
+        Claim(step.latency_p95_s, "s", n=_fewer(step.latency_known, step.calls)),
+        Claim(step.errors / step.calls, "share"),
         ", ".join(name for name, _ in step.models),
     )
 
@@ -91,25 +91,29 @@ def _total(report: AuditReport) -> tuple[Cell, ...]:
         _tokens(report.cached_tokens),
         _cost(report.cost),
         Claim(report.usd_per_message, "usd", note=_at_least(report.cost)),
-        Claim(report.cost.usd_per_call, "usd", n=report.cost.known),
+        Claim(report.cost.usd_per_call, "usd", n=_fewer(report.cost.known, report.calls)),
         Claim(None if report.cost.usd is None else 1.0, "share"),
         "",
         "",
-        Claim(report.errors / report.calls if report.calls else None, "share", n=report.calls),
+        Claim(report.errors / report.calls if report.calls else None, "share"),
         "",
     )
 
 
+def _fewer(known: int, calls: int) -> int | None:
+    """Return how many calls a figure rests on where it is not all of them (the Calls column)."""
+    return known if 0 < known < calls else None
+
+
 def _tokens(counted: Counted) -> Claim:
-    note = "estimated" if counted.estimated else ""
-    if counted.unknown and counted.total is not None:
-        note = f"{note}, at least".removeprefix(", ")
-    return Claim(counted.total, "tokens", n=counted.known, note=note)
+    partly = counted.unknown and counted.total is not None
+    n = _fewer(counted.known, counted.known + counted.unknown)
+    return Claim(counted.total, "tokens", n=n, note="at least" if partly else "")
 
 
 def _cost(cost: Cost) -> Claim:
-    source = "; ".join(cost.sources)
-    return Claim(cost.usd, "usd", n=cost.known, source=source, note=_at_least(cost))
+    n = _fewer(cost.known, cost.known + cost.unknown)
+    return Claim(cost.usd, "usd", n=n, source="; ".join(cost.sources), note=_at_least(cost))
 
 
 def _at_least(cost: Cost) -> str:
@@ -123,7 +127,6 @@ def _bill_notes(report: AuditReport) -> tuple[str, ...]:
     if cost.unknown:
         parts.append(f"{cost.unknown:,} calls of unknown cost, left out: totals say at least")
     notes = [f"Cost: {'; '.join(parts)}."] if parts else []
-    notes += [f"Source: {source}." for source in cost.sources if source != "the log"]
     estimated = report.input_tokens.estimated
     if estimated:
         notes.append(f"Tokens of {estimated:,} of {report.calls:,} calls are estimated.")
@@ -192,8 +195,8 @@ def _read(report: AuditReport) -> Table:
     calls = max(report.calls, 1)
     rows: list[tuple[Cell, ...]] = [
         ("calls read", Claim(report.calls, "count"), ""),
-        ("with content", Claim(read.with_content / calls, "share", n=report.calls), ""),
-        ("without a step", Claim(read.unnamed / calls, "share", n=report.calls), ""),
+        ("with content", Claim(read.with_content / calls, "share"), ""),
+        ("without a step", Claim(read.unnamed / calls, "share"), ""),
         ("rows refused", Claim(read.refused_rows, "count"), ""),
     ]
     rows += [(f"step named by {rule}", Claim(n, "count"), "") for rule, n in read.named_by]

@@ -20,7 +20,7 @@ def audit(
     html: HtmlOption = None,
     json: JsonOption = False,
 ) -> None:
-    """From the logs that you have: what does each step cost, and which could step down?
+    """Show what each step costs and which could step down, from the logs that you have.
 
     Reads OpenAI request/response pairs, LiteLLM, OpenTelemetry GenAI spans and plain tables (CSV,
     JSONL, Parquet; gzip too), known by their content. Needs no key and no project.

@@ -26,7 +26,7 @@ def certify(
     html: HtmlOption = None,
     json: JsonOption = False,
 ) -> None:
-    """At which confidence may a smaller tier keep the answer, so that the promise holds?
+    """Find at which confidence a smaller tier may keep the answer, so that the promise holds.
 
     Searches policies on the tune rows and tests them on the certify rows, which chose nothing.
     Writes stepdown.lock. When nothing passes it says so, says how many labels would decide, and
@@ -52,9 +52,7 @@ def certify(
         talk.finish({"tasks": [as_data(one) for one in found]}, report, DONE if sure else NO)
 
 
-async def _run(
-    workspace: Any, tasks: Any, outcomes: Path | None, relook: bool, watch: Any
-) -> Any:
+async def _run(workspace: Any, tasks: Any, outcomes: Path | None, relook: bool, watch: Any) -> Any:
     from stepdown.adapters.tables.outcome_files import read_outcomes
     from stepdown.wiring import certifying
 

@@ -23,7 +23,7 @@ def evaluate(
     html: HtmlOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Where is the floor, where the ceiling, and which is the smallest tier that passes?
+    """Measure every tier on one set: the floor, the ceiling, the smallest tier that passes.
 
     Every tier answers the same rows and is scored by the task's one metric. Finished calls are
     kept: an interrupted run goes on where it stopped and pays for nothing twice. The certify rows

@@ -9,7 +9,9 @@ import typer
 from stepdown.cli.options import HERE, JsonOption, ProjectOption
 from stepdown.cli.session import open_workspace, session
 
-app = typer.Typer(help="Weights that can be fetched, and experts that were trained.", no_args_is_help=True)
+app = typer.Typer(
+    help="Weights that can be fetched, and experts that were trained.", no_args_is_help=True
+)
 
 
 @app.command("pull")
@@ -43,7 +45,13 @@ def listed(project: ProjectOption = HERE, json: JsonOption = False) -> None:
 
         workspace = open_workspace(talk, project)
         found = workspace.models.registry.all()
-        columns = (Column("task"), Column("tier"), Column("state"), Column("date"), Column("digest"))
+        columns = (
+            Column("task"),
+            Column("tier"),
+            Column("state"),
+            Column("date"),
+            Column("digest"),
+        )
         rows = tuple(
             (a.task, a.tier, a.state, a.date, a.digest.removeprefix("sha256:")[:12]) for a in found
         )

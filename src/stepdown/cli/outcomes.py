@@ -14,9 +14,9 @@ from stepdown.cli.session import Watching, open_workspace, session
 
 def outcomes(
     tasks: TasksArgument = None,
-    to: Annotated[
-        Path, typer.Option("--to", help="Where to: .parquet, .csv or .jsonl.")
-    ] = Path("outcomes.parquet"),
+    to: Annotated[Path, typer.Option("--to", help="Where to: .parquet, .csv or .jsonl.")] = Path(
+        "outcomes.parquet"
+    ),
     tiers: Annotated[str, typer.Option(help="Only these tiers, by commas.")] = "",
     rows: Annotated[str, typer.Option(help="tune, certify, train, held-out or all.")] = "all",
     project: ProjectOption = HERE,

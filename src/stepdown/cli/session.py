@@ -108,7 +108,7 @@ def session(command: str, *, json: bool = False) -> Iterator[Session]:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(DONE) from None
-    except Exception as error:  # noqa: BLE001 - the edge of the program
+    except Exception as error:
         if os.environ.get("STEPDOWN_DEBUG"):
             raise
         unexpected = StepdownError(

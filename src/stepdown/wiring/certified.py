@@ -245,7 +245,9 @@ def _bins(one: Certified, tier: str) -> list[Point]:
         return []
     right = table.score[tier][known] >= 1
     return [
-        Point(b.mean_confidence, b.accuracy, b.interval.low, b.interval.high, f"n={b.n}", series=tier)
+        Point(
+            b.mean_confidence, b.accuracy, b.interval.low, b.interval.high, f"n={b.n}", series=tier
+        )
         for b in reliability_bins(sure[known], right, 8)
     ]
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from stepdown.core.digest import seed_from
 from stepdown.core.outcome import Outcome
-from stepdown.core.report import Document
+from stepdown.core.report import Cell, Column, Document, Section, Table
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError
 from stepdown.evals.dataset import Sample
@@ -27,6 +27,12 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "all": ("train", "tune", "certify"),
     "held-out": ("tune", "certify"),
 }
+
+
+RECORDED = (
+    "recorded: frontier: recorded answers of a large language model, replayed; tokens estimated, "
+    "latency unknown."
+)
 
 
 class Evaluated(Struct, frozen=True, kw_only=True):
@@ -53,14 +59,25 @@ async def evaluate(
         ConfigError: the task has no such tier, or nothing was trained for one.
     """
     samples = samples_in(workspace, task, parts)[:limit]
-    results = []
-    for name in tiers or task.tiers:
-        results.append(await run_one(workspace, task, name, samples, watch))
+    results = [
+        await run_one(workspace, task, name, samples, watch)
+        for name in tiers or ready(workspace, task)
+    ]
     outcomes = tuple(outcome for result in results for outcome in result.outcomes)
     recorded = [name for name in task.tiers if workspace.tiers[name].recorded]
     seed = seed_from(workspace.whole_split.data_digest)
     summary = summarise(task, outcomes, seed=seed, recorded=recorded)
     return Evaluated(task=task, summary=summary, outcomes=outcomes, runs=tuple(results))
+
+
+def ready(workspace: Workspace, task: Task) -> tuple[str, ...]:
+    """Return the task's tiers that can answer: all but experts that were not trained yet."""
+    registry = workspace.models.registry
+    return tuple(
+        name
+        for name in task.tiers
+        if workspace.tiers[name].adapter != "head" or registry.promoted(task.name, name)
+    )
 
 
 async def run_one(
@@ -107,7 +124,35 @@ def notes_on(workspace: Workspace, task: Task) -> tuple[str, ...]:
     if source is None:
         return ()
     n = len(workspace.samples(task))
-    return (
-        f"Scored by hand-written accepted patterns ({Path(source).name}) on a subset of {n} rows; "
-        "they say nothing about tone.",
+    said = f"Scored by hand-written accepted patterns ({Path(source).name}) on a subset of {n} rows"
+    return (f"{said}; they say nothing about tone.",)
+
+
+def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[str]) -> Document:
+    """Return one table with a row for each task and tier: fit for a first look."""
+    columns = (
+        Column("task"),
+        Column("tier"),
+        Column("score", numeric=True),
+        Column("p50", numeric=True),
+        Column("$/1k calls", numeric=True),
+        Column("verdict"),
     )
+    rows = tuple(row for one in found for row in _overview_rows(one))
+    notes = [f"{one.task.name}: {one.summary.decision.text}" for one in found]
+    notes += [note for one in found for note in notes_on(workspace, one.task)]
+    if any(tier.recorded for one in found for tier in one.summary.tiers):
+        notes.append(RECORDED)
+    table = Table(
+        title="One set, one metric, every tier", columns=columns, rows=rows, notes=tuple(notes)
+    )
+    where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
+    section = Section("Eval", (table,))
+    return Document(title="Eval", facts=(("rows", where),), sections=(section,))
+
+
+def _overview_rows(one: Evaluated) -> list[tuple[Cell, ...]]:
+    return [
+        (one.task.name, t.tier, t.score, t.latency_p50_s, t.usd_per_1k, str(t.verdict))
+        for t in one.summary.tiers
+    ]

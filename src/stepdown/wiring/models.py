@@ -93,6 +93,11 @@ class ModelShop:
     def _rule(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.rule import RegexModel, TidyModel
 
+        if tier.target != "program":
+            raise ConfigError(
+                f"tiers.{tier.name}.model: there is no rule {tier.target!r}.",
+                'Write model = "rule:program"; its patterns stand in [tasks.TASK.rules].',
+            )
         if task.fields:
             return RegexModel(task.name, self._project.rules.get(task.name, {}), task.fields)
         if task.kind == "polish":

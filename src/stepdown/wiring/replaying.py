@@ -12,8 +12,8 @@ from stepdown.certify.calibration import with_confidence
 from stepdown.certify.certify import loss_estimate, mean_estimate
 from stepdown.core.lock import Estimate, Lock
 from stepdown.core.outcome import Outcome
-from stepdown.core.report import Claim, Column, Document, Prose, Section, Table, Unit
 from stepdown.core.replay_array import Panel, ReplayedArray, panel, replay_array
+from stepdown.core.report import Claim, Column, Document, Prose, Section, Table, Unit
 from stepdown.errors import LockError
 
 
@@ -109,9 +109,7 @@ def document(found: Replay) -> Document:
     )
     notes = (f"{found.dropped} rows dropped: no score of the ceiling.",) if found.dropped else ()
     table = Table(title=f"Replay of {found.task}", columns=columns, rows=rows, notes=notes)
-    return Document(
-        title="Replay", sections=(Section(found.task, (_verdict(found), table)),)
-    )
+    return Document(title="Replay", sections=(Section(found.task, (_verdict(found), table)),))
 
 
 def _verdict(found: Replay) -> Prose:

@@ -20,8 +20,8 @@ class Piece(Struct, frozen=True):
 def field_probs(pieces: Sequence[Piece]) -> dict[str, float]:
     """Return field -> probability of the least likely token of its value, in 0..1.
 
-    Only tokens of the value count, with its opening quote (where a value and null part ways) and
-    without the closing one. Empty when the answer is not a JSON object.
+    Only tokens inside the value count, not its quotes: their probability says which way of
+    writing JSON the model prefers. Empty when the answer is not a JSON object.
     """
     text = b"".join(piece.data for piece in pieces).decode(errors="replace")
     try:
@@ -39,8 +39,8 @@ def _value_spans(text: str) -> Iterator[tuple[str, int, int]]:
         name, at = decoder.raw_decode(text, at)
         start = _skip(text, at, ":")
         value, end = decoder.raw_decode(text, start)
-        last = end - 1 if isinstance(value, str) else end
-        yield name, len(text[:start].encode()), len(text[:last].encode())
+        quote = 1 if isinstance(value, str) and value else 0
+        yield name, len(text[: start + quote].encode()), len(text[: end - quote].encode())
         at = _skip(text, end, ",")
 
 

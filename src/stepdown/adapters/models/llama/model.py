@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from stepdown.adapters.models.llama.fields import Piece, field_probs
+from stepdown.adapters.models.llama.asking import Prompt, fork_body, writing_body
+from stepdown.adapters.models.llama.fields import field_probs
 from stepdown.adapters.models.llama.labels import (
     Tokens,
     corrected,
@@ -24,25 +25,23 @@ from stepdown.adapters.models.llama.labels import (
     mean_logprobs,
     uncorrected,
 )
+from stepdown.adapters.models.llama.prompting import lead_of, messages_of, with_input
 from stepdown.adapters.models.llama.runtime import Runtime, file_digest
 from stepdown.adapters.models.llama.settings import LlamaSettings
 from stepdown.adapters.models.llama.worker import Worker
+from stepdown.adapters.models.llama.writing import Send, Writing, read_usage
 from stepdown.core.digest import digest
 from stepdown.core.request import (
     Capabilities,
     Chunk,
     Completion,
-    Message,
     Request,
     TokenLogprob,
     Usage,
 )
-from stepdown.errors import ModelError, TimedOut, Unavailable
+from stepdown.errors import ModelError, TimedOut
 
-LABEL_BIAS = 50.0  # far above the spread of logits: every other token gets no mass
 PRIORS_KEPT = 256
-
-Send = Callable[[str, tuple[TokenLogprob, ...]], None]
 
 
 class LlamaModel:
@@ -135,7 +134,6 @@ class LlamaModel:
 
     def _answer(self, request: Request, stop: Event, send: Send) -> Completion:
         """Compute the answer. Runs in the worker's thread."""
-        _require_text(request)
         if self._runtime is None:
             self._runtime = Runtime(self._path, self._settings)
         start = self._clock()
@@ -148,11 +146,11 @@ class LlamaModel:
 
     def _choose(self, runtime: Runtime, request: Request, stop: Event) -> Completion:
         """Return the distribution over the labels, its prior taken off."""
-        messages = _messages(request)
-        lead = _lead(messages)
+        messages = messages_of(request)
+        lead = lead_of(messages)
         paths = {label: runtime.tokens(lead + label) + runtime.end for label in request.labels}
         prior = self._prior(runtime, request, paths, stop)
-        fork = _Forks(runtime, runtime.render(messages), stop)
+        fork = _Forks(runtime, runtime.prompt(messages), stop)
         logprobs = label_logprobs(paths, fork.branches)
         probs = uncorrected(logprobs) if prior is None else corrected(logprobs, prior)
         ordered = {label: probs[label] for label in request.labels}
@@ -167,8 +165,8 @@ class LlamaModel:
 
         None when the messages do not hold the bare input: then nothing can be left out.
         """
-        emptied = [_with_input(request, text) for text in self._settings.content_free]
-        prompts = [runtime.render(messages) for messages in emptied if messages]
+        emptied = [with_input(request, text) for text in self._settings.content_free]
+        prompts = [runtime.prompt(messages) for messages in emptied if messages]
         if not prompts:
             return None
         key = digest([prompts, request.labels])
@@ -185,8 +183,8 @@ class LlamaModel:
         self, runtime: Runtime, request: Request, stop: Event, send: Send, start: float
     ) -> Completion:
         """Return text, or JSON when the request has a schema."""
-        writing = _Writing(stop, send, self._clock, request)
-        body = _generation(runtime.render(_messages(request)), request, self._settings.max_tokens)
+        writing = Writing(stop, send, self._clock, request)
+        body = writing_body(runtime.prompt(messages_of(request)), request, self._settings)
         runtime.ask_in_pieces(body, writing.receive)
         _still_wanted(stop)
         if request.schema is not None and writing.finish_reason != "length":
@@ -205,7 +203,7 @@ class LlamaModel:
 class _Forks:
     """Asks the model at the forks of the labels' tree, and counts the tokens."""
 
-    def __init__(self, runtime: Runtime, prompt: str, stop: Event) -> None:
+    def __init__(self, runtime: Runtime, prompt: Prompt, stop: Event) -> None:
         self._runtime = runtime
         self._prompt = prompt
         self._stop = stop
@@ -221,143 +219,10 @@ class _Forks:
     def branches(self, prefix: Tokens, choices: Sequence[int]) -> dict[int, float]:
         """Return choice -> probability among the choices."""
         _still_wanted(self._stop)
-        answer = self._runtime.ask(_fork(self._prompt, prefix, choices))
-        self._asked.append(_usage(answer))
+        answer = self._runtime.ask(fork_body(self._prompt, prefix, choices))
+        self._asked.append(read_usage(answer))
         top = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
         return {entry["id"]: entry["prob"] for entry in top}
-
-
-class _Writing:
-    """Collects the events of one generation."""
-
-    def __init__(
-        self, stop: Event, send: Send, clock: Callable[[], float], request: Request
-    ) -> None:
-        self._stop = stop
-        self._send = send
-        self._clock = clock
-        self._request = request
-        self._texts: list[str] = []
-        self.pieces: list[Piece] = []
-        self.usage = Usage()
-        self.finish_reason = "stop"
-        self.began: float | None = None
-
-    @property
-    def text(self) -> str:
-        """What was written so far."""
-        return "".join(self._texts)
-
-    @property
-    def logprobs(self) -> tuple[TokenLogprob, ...]:
-        """Every token with its log-probability."""
-        return tuple(_token(piece) for piece in self.pieces)
-
-    def receive(self, event: Mapping[str, Any]) -> bool:
-        """Take one event in; return True to stop."""
-        if event.get("usage"):
-            self.usage = _usage(event)
-        for choice in event.get("choices", ()):
-            self._take(choice)
-        return self._stop.is_set()
-
-    def _take(self, choice: Mapping[str, Any]) -> None:
-        if choice["text"] or choice.get("logprobs"):
-            self._take_text(choice["text"], choice.get("logprobs") or {})
-        self.finish_reason = choice.get("finish_reason") or self.finish_reason
-
-    def _take_text(self, text: str, logprobs: Mapping[str, Any]) -> None:
-        self.began = self._clock() if self.began is None else self.began
-        entries = logprobs.get("content") or ()
-        fresh = [_piece(entry, self._request.top_logprobs) for entry in entries]
-        self.pieces += fresh
-        self._texts.append(text)
-        told = tuple(_token(piece) for piece in fresh) if self._request.logprobs else ()
-        self._send(text, told)
-
-
-def _fork(prompt: str, prefix: Tokens, choices: Sequence[int]) -> dict[str, Any]:
-    """Return the request for the probabilities of `choices`, renormalised over them.
-
-    Temperature 0 would give 1.0 for the first, and a grammar would let in the prefixes of other
-    spellings; a bias on the choices does neither.
-    """
-    return {
-        "prompt": [prompt, *prefix],
-        "max_tokens": 1,
-        "seed": 0,
-        "temperature": 1.0,
-        "samplers": ["temperature"],
-        "logit_bias": [[token, LABEL_BIAS] for token in choices],
-        "post_sampling_probs": True,
-        "n_probs": len(choices),
-    }
-
-
-def _generation(prompt: str, request: Request, max_tokens: int) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "prompt": [prompt],
-        "max_tokens": request.max_tokens or max_tokens,
-        "temperature": request.temperature,
-        "seed": request.seed or 0,
-        "stop": list(request.stop),
-    }
-    if request.schema is not None:
-        body["json_schema"] = request.schema
-    if request.logprobs or request.schema is not None:
-        body["n_probs"] = max(1, request.top_logprobs)
-    return body
-
-
-def _messages(request: Request) -> list[dict[str, str]]:
-    said = request.messages or (Message(role="user", content=request.input),)
-    return [{"role": message.role, "content": message.text} for message in said]
-
-
-def _with_input(request: Request, text: str) -> list[dict[str, str]] | None:
-    """Return the messages with another bare input, None when they do not hold it."""
-    messages = _messages(request)
-    if not request.input:
-        return None
-    for message in reversed(messages):
-        before, found, after = message["content"].rpartition(request.input)
-        if found:
-            message["content"] = before + text + after
-            return messages
-    return None
-
-
-def _lead(messages: Sequence[Mapping[str, str]]) -> str:
-    """Return what stands between the prompt and a label: a space after a begun answer."""
-    last = messages[-1]
-    begun = last["role"] == "assistant" and last["content"] and not last["content"][-1].isspace()
-    return " " if begun else ""
-
-
-def _piece(entry: Mapping[str, Any], top: int) -> Piece:
-    best = tuple((other["token"], other["logprob"]) for other in entry["top_logprobs"][:top])
-    return Piece(data=bytes(entry["bytes"]), logprob=entry["logprob"], top=best)
-
-
-def _token(piece: Piece) -> TokenLogprob:
-    return TokenLogprob(piece.data.decode(errors="replace"), piece.logprob, piece.top)
-
-
-def _usage(answer: Mapping[str, Any]) -> Usage:
-    counted = answer["usage"]
-    return Usage(
-        input_tokens=counted["prompt_tokens"],
-        output_tokens=counted["completion_tokens"],
-        cached_tokens=counted.get("prompt_tokens_details", {}).get("cached_tokens"),
-    )
-
-
-def _require_text(request: Request) -> None:
-    if request.tools:
-        raise Unavailable("The embedded model does not call tools.", "Use another tier.")
-    parts = [message.content for message in request.messages if isinstance(message.content, tuple)]
-    if any(type(part).__name__ == "ImagePart" for content in parts for part in content):
-        raise Unavailable("The embedded model does not read images.", "Use another tier.")
 
 
 def _require_json(text: str) -> None:

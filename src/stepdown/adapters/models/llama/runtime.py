@@ -8,6 +8,7 @@ are none), and a random key. Generation goes through direct calls, not through t
 from __future__ import annotations
 
 import http.client
+import re
 import secrets
 import shutil
 import socket
@@ -19,12 +20,14 @@ from typing import Any
 
 import msgspec
 
+from stepdown.adapters.models.llama.asking import Prompt
 from stepdown.adapters.models.llama.settings import LlamaSettings
 from stepdown.errors import ModelError, Unavailable, WeightsError
 
 SILENT = -1  # below every level that llama.cpp logs at
 SOCKET_PATH_BYTES = 100  # a Unix socket's path may have 103 to 107, by platform
 ASK_TIMEOUT_S = 30.0  # tokenizing and rendering take milliseconds
+BRACKETS = re.compile(r"[<\[]")  # control tokens of known vocabularies hold one of them
 
 Event = Mapping[str, Any]
 
@@ -46,7 +49,7 @@ class Runtime:
         self._tokens: dict[str, tuple[int, ...]] = {}
         try:
             self._server = self._start()
-            self._end = self._special(self._get("GET", "/props")["eos_token"])
+            self._end = self._tokenize(self._get("GET", "/props")["eos_token"], special=True)
         except BaseException:
             shutil.rmtree(self._home, ignore_errors=True)
             raise
@@ -64,14 +67,24 @@ class Runtime:
     def tokens(self, text: str) -> tuple[int, ...]:
         """Return the tokens of a short text; kept, because labels come again."""
         if text not in self._tokens:
-            found = self._get("POST", "/tokenize", {"content": text, "parse_special": False})
-            self._tokens[text] = tuple(found["tokens"])
+            self._tokens[text] = self._tokenize(text, special=False)
         return self._tokens[text]
 
-    def render(self, messages: Sequence[Mapping[str, str]]) -> str:
-        """Return the prompt that the model's own chat template makes of the messages."""
-        answer = self._get("POST", "/apply-template", {"messages": list(messages)})
-        return str(answer["prompt"])
+    def prompt(self, messages: Sequence[Mapping[str, str]]) -> Prompt:
+        """Return the prompt that the model's own chat template makes of the messages.
+
+        A message that spells a control token (the end of its turn, say) is handed over as plain
+        tokens, so that a customer cannot speak as the system.
+        """
+        unsafe = [said["content"] for said in messages if self._spells_control(said["content"])]
+        marks = {secrets.token_hex(16): content for content in unsafe}
+        text = self._render(messages, {content: mark for mark, content in marks.items()})
+        pieces = re.split("|".join(marks), text) if marks else [text]
+        order = re.findall("|".join(marks), text) if marks else []
+        prompt: list[str | int] = [pieces[0]]
+        for mark, piece in zip(order, pieces[1:], strict=True):
+            prompt += [*self._tokenize(marks[mark], special=False), piece]
+        return tuple(prompt)
 
     def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to one completion request."""
@@ -150,8 +163,20 @@ class Runtime:
         address = self._server.listening_address.rpartition("/")[2]
         return http.client.HTTPConnection(address, timeout=ASK_TIMEOUT_S)
 
-    def _special(self, text: str) -> tuple[int, ...]:
-        found = self._get("POST", "/tokenize", {"content": text, "parse_special": True})
+    def _render(self, messages: Sequence[Mapping[str, str]], marks: Mapping[str, str]) -> str:
+        said = [
+            {"role": message["role"], "content": marks.get(message["content"], message["content"])}
+            for message in messages
+        ]
+        return str(self._get("POST", "/apply-template", {"messages": said})["prompt"])
+
+    def _spells_control(self, text: str) -> bool:
+        if not BRACKETS.search(text):
+            return False
+        return self._tokenize(text, special=True) != self._tokenize(text, special=False)
+
+    def _tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
+        found = self._get("POST", "/tokenize", {"content": text, "parse_special": special})
         return tuple(found["tokens"])
 
 

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+LEAST = {
+    "context_tokens": 256,
+    "threads": 1,
+    "kept_prompts_mb": 0,
+    "queue_limit": 1,
+    "max_tokens": 1,
+    "string_chars": 1,
+}
+
 
 class LlamaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of one embedded model.
 
     Args:
         context_tokens: longest prompt and answer together, 256 or more.
-        threads: threads that compute. Two busy models with as many threads each as there are
-            cores wait for each other up to twenty times longer: share the cores out.
+        threads: threads that compute. On two cores that nobody else uses, 2 is up to twice as
+            fast; on busy ones, threads wait for each other and 2 is slower, by up to twenty times.
         kept_prompts_mb: memory for prompts that were read before, so that a task's unchanged
             beginning is not read again when the tasks alternate.
         queue_limit: calls that may wait; one more is refused as overloaded.
         max_tokens: longest answer when the request does not say.
+        string_chars: longest string in a JSON answer where the schema does not say; a weak model
+            otherwise writes digits until it is cut off.
         content_free: texts that say nothing; what the model answers to them is its prior over
             the labels, which is taken off. Empty: no correction.
         pinned: read every prompt anew, so that the same request gives the same numbers whatever
@@ -24,26 +35,26 @@ class LlamaSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     context_tokens: int = 4096
-    threads: int = 2
+    threads: int = 1
     kept_prompts_mb: int = 512
     queue_limit: int = 64
     max_tokens: int = 256
+    string_chars: int = 48
     content_free: tuple[str, ...] = ("N/A", "")
     pinned: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing runs."""
-        for name, least in (("context_tokens", 256), ("threads", 1), ("queue_limit", 1)):
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
-        if self.max_tokens < 1 or self.kept_prompts_mb < 0:
-            raise ValueError("max_tokens must be 1 or more, kept_prompts_mb 0 or more")
 
     def deciding(self) -> dict[str, object]:
         """Return the settings that change answers; the others change time and memory only."""
         return {
             "context_tokens": self.context_tokens,
             "max_tokens": self.max_tokens,
+            "string_chars": self.string_chars,
             "content_free": self.content_free,
             "pinned": self.pinned,
         }

@@ -1,0 +1,1 @@
+"""Hosted models as upstream tiers, over the OpenAI wire or the Anthropic wire."""

@@ -1,0 +1,243 @@
+"""A hosted model as a Model: what both wires share. The format of the bodies is an argument.
+
+A parameter that the model refuses by name is left out from then on: reasoning models take no
+temperature, and some give no log-probabilities (which are then unknown, not zero).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from random import SystemRandom
+from typing import Any, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from stepdown.adapters.models.wire.address import Key, host_of
+from stepdown.adapters.models.wire.failures import Refusal, RefusedError, Said, Translator, said_in
+from stepdown.adapters.models.wire.peer import Peer, Sleep
+from stepdown.adapters.models.wire.settings import WireSettings
+from stepdown.adapters.models.wire.sse import EventParser
+from stepdown.core.digest import digest
+from stepdown.core.request import Capabilities, Chunk, Completion, Request
+from stepdown.errors import ModelError
+
+T = TypeVar("T")
+
+
+class MalformedError(Exception):
+    """A body is not what the wire's document says."""
+
+
+class ReportedError(Exception):
+    """A body that came with success reports an error."""
+
+    def __init__(self, error: Said | str) -> None:
+        super().__init__()
+        said = said_in(error)
+        # OpenRouter puts the status into `code`; 200 stands for "none given".
+        status = said.code if isinstance(said.code, int) else 200
+        self.refusal = Refusal(status=status, said=said)
+
+
+class Reading(Protocol):
+    """Collects the events of one stream."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the wire's last event came."""
+        ...
+
+    def take(self, event: bytes) -> Chunk | None:
+        """Take one event in; return what it adds to the answer."""
+        ...
+
+    def completion(self) -> Completion:
+        """Return the whole answer."""
+        ...
+
+
+class Format(Protocol):
+    """How a wire writes requests and answers."""
+
+    @property
+    def droppable(self) -> frozenset[str]:
+        """Parameters without which the request still asks for the same."""
+        ...
+
+    def body(self, request: Request, refused: frozenset[str], *, stream: bool) -> dict[str, Any]:
+        """Return the body of a request without the parameters that the model refused."""
+        ...
+
+    def read(self, data: bytes, request: Request) -> Completion:
+        """Return the answer in a whole body."""
+        ...
+
+    def reading(self, request: Request) -> Reading:
+        """Return a fresh collector of a stream."""
+        ...
+
+
+class HostedModel:
+    """Answer by asking a server.
+
+    The digest covers provider, address, model name and parameters. A hosted model has no file:
+    a vendor may change the weights behind a name and the digest stays; `Completion.model` is what
+    the server says it ran. `latency_s` is what the caller waited, retries included.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        url: str,
+        key: Key,
+        headers: dict[str, str],
+        form: Format,
+        decides: list[object],
+        capabilities: Capabilities,
+        settings: WireSettings | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+        jitter: Callable[[], float] = SystemRandom().random,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Keep the parts; `decides` lists what goes into the digest."""
+        self._model = model
+        self._form = form
+        self._settings = settings or WireSettings()
+        self._clock = clock
+        self._capabilities = capabilities
+        self._refused: frozenset[str] = frozenset()
+        self._digest = digest(decides)
+        self._tell = Translator(model, host_of(url), key)
+        self._peer = Peer(url, headers, self._tell, self._settings, jitter, sleep)
+
+    def __repr__(self) -> str:
+        """Return the model and its host, never the key."""
+        return f"{type(self).__name__}({self._tell.where})"
+
+    @property
+    def digest(self) -> str:
+        """Digest of provider, address, model name and parameters; there is no file."""
+        return self._digest
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the wire offers, less what the model refused so far."""
+        if "logprobs" in self._refused:
+            return msgspec.structs.replace(self._capabilities, logprobs=False)
+        return self._capabilities
+
+    async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
+        """Answer in one piece.
+
+        Raises:
+            Unavailable: no such model, a request that is too long, an account without money.
+            Overloaded: still full after the retries.
+            TimedOut: no answer within `timeout_s` seconds, retries included.
+            ModelError: anything else, such as a key that is not accepted.
+        """
+        start = self._clock()
+        limit = self._settings.timeout_s if timeout_s is None else timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                answer = await self._send(request, _deadline(limit), stream=False)
+                data = await self._peer.whole(answer)
+        except TimeoutError:
+            raise self._tell.late(limit) from None
+        done = self._checked(partial(self._form.read, data, request))
+        return self._timed(done, start, None)
+
+    async def stream(
+        self, request: Request, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[Chunk]:
+        """Answer in pieces; the last chunk carries the completion.
+
+        Raises:
+            ModelError: as for `complete`, or the stream ended before the wire's last event.
+        """
+        start = self._clock()
+        limit = self._settings.timeout_s if timeout_s is None else timeout_s
+        first: float | None = None
+        reading = self._form.reading(request)
+        async with aclosing(self._events(request, limit)) as events:
+            async for event in events:
+                chunk = self._checked(partial(reading.take, event))
+                if chunk is not None:
+                    first = self._clock() - start if first is None else first
+                    yield chunk
+                if reading.done:
+                    break
+        if not reading.done:
+            raise self._tell.unfinished("the stream ended before its last event")
+        done = self._checked(reading.completion)
+        yield Chunk(completion=self._timed(done, start, first))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._peer.aclose()
+
+    async def _events(self, request: Request, limit: float) -> AsyncGenerator[bytes]:
+        """Yield the events' data; each wait for the server ends at the same deadline."""
+        deadline = _deadline(limit)
+        parser = EventParser()
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = await self._send(request, deadline, stream=True)
+            async with aclosing(_until(self._peer.pieces(answer), deadline)) as pieces:
+                async for piece in pieces:
+                    for event in parser.feed(piece):
+                        yield event
+        except TimeoutError:
+            raise self._tell.late(limit) from None
+
+    async def _send(
+        self, request: Request, deadline: float, *, stream: bool
+    ) -> aiohttp.ClientResponse:
+        """Return the open response; leave out, one after the other, what the model refuses."""
+        while True:
+            body = self._form.body(request, self._refused, stream=stream)
+            try:
+                return await self._peer.open(msgspec.json.encode(body), deadline)
+            except RefusedError as error:
+                named = error.refusal.refused(self._form.droppable & body.keys())
+                if not named:
+                    raise self._tell.error(error.refusal) from None
+                self._refused |= named
+
+    def _checked(self, read: Callable[[], T]) -> T:
+        """Return what `read` returns, its errors translated."""
+        try:
+            return read()
+        except ReportedError as error:
+            told: ModelError = self._tell.error(error.refusal)
+        except (MalformedError, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            told = self._tell.malformed(str(error))
+        raise told from None
+
+    def _timed(self, done: Completion, start: float, first_token_s: float | None) -> Completion:
+        return msgspec.structs.replace(
+            done,
+            model=done.model or self._model,
+            latency_s=self._clock() - start,
+            first_token_s=first_token_s,
+        )
+
+
+def _deadline(limit_s: float) -> float:
+    return asyncio.get_running_loop().time() + limit_s
+
+
+async def _until(pieces: AsyncGenerator[bytes], deadline: float) -> AsyncGenerator[bytes]:
+    """Yield pieces; the wait for one is bounded, the time that the caller takes over it is not."""
+    async with aclosing(pieces):
+        while True:
+            async with asyncio.timeout_at(deadline):
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece

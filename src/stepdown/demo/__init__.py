@@ -1,0 +1,1 @@
+"""The demo: a bundled project taken through the whole loop."""
