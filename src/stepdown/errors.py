@@ -1,12 +1,12 @@
 """Every error that Stepdown raises on purpose.
 
 StepdownError                     base: a sentence for a person, and what to do next
-├── InputError                    the user must fix something (exit code 2)
-│   ├── ConfigError               stepdown.toml is wrong: names the key, the value, what is allowed
+├── InputError                    the user must fix something (exit 2)
+│   ├── ConfigError               stepdown.toml is wrong: key, value, what is allowed
 │   ├── LockError                 stepdown.lock is missing, stale, or does not match the files
 │   └── DataError                 a row, a file or a table is not what it should be (file, line)
 ├── ModelError                    a tier could not answer
-│   ├── Unavailable               it cannot answer this request (no recording, cannot polish, no key)
+│   ├── Unavailable               it cannot answer this (no recording, cannot polish, no key)
 │   ├── Overloaded                it is full: try again later
 │   └── TimedOut                  it did not answer in time
 └── WeightsError                  a model file could not be fetched or does not match its digest

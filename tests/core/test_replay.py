@@ -58,19 +58,19 @@ def tables(draw: st.DrawFn) -> tuple[list[Outcome], dict[str, dict[str, float | 
         query = f"q{number}"
         free[query] = {"draw": draw(NUMBERS), "extra": draw(st.none() | NUMBERS)}
         present = draw(st.sets(st.sampled_from(names)))
-        for tier in names:
-            if tier in present or tier == "a":
-                outcomes.append(
-                    Outcome(
-                        query_id=query,
-                        tier=tier,
-                        score=draw(st.none() | NUMBERS),
-                        cost_usd=draw(st.none() | NUMBERS),
-                        latency_s=draw(st.none() | NUMBERS),
-                        signals={"confidence": draw(st.none() | NUMBERS | st.just(math.nan))},
-                        failure=draw(st.sampled_from(FAILURES)),
-                    )
-                )
+        outcomes += [
+            Outcome(
+                query_id=query,
+                tier=tier,
+                score=draw(st.none() | NUMBERS),
+                cost_usd=draw(st.none() | NUMBERS),
+                latency_s=draw(st.none() | NUMBERS),
+                signals={"confidence": draw(st.none() | NUMBERS | st.just(math.nan))},
+                failure=draw(st.sampled_from(FAILURES)),
+            )
+            for tier in names
+            if tier in present or tier == "a"
+        ]
     return outcomes, free
 
 

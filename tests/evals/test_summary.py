@@ -196,30 +196,31 @@ def test_tiers_that_are_too_weak_pass_no_more_often_than_promised() -> None:
     assert stats.binomtest(wrongly, trials, asked.delta, alternative="greater").pvalue > 0.001
 
 
+LLM = "recorded answers of a large language model"
+
+
 def test_the_report_fits_80_columns_and_says_what_was_recorded_and_tested() -> None:
     rows = [
         replace(o, latency_s=0.01, cost_usd=1e-6) for o in three(400, 100, 4) if o.tier != "big"
     ]
     rows += [replace(o, cost_usd=0.002) for o in column("big", wrong(400, 0))]
-    document = eval_document([summed(rows, recorded={"big"})], split="certify 400")
+    document = eval_document([summed(rows, recorded={"big": LLM})], split="certify 400")
     paper = Console(file=io.StringIO(), width=80)
     print_document(document, paper)
     text = paper.file.getvalue()  # type: ignore[attr-defined]
     assert max(len(line) for line in text.splitlines()) <= 80
     flat = " ".join(text.split())
-    assert "recorded answers of a large language model" in flat
+    assert LLM in flat
     assert "2 tiers tested at once" in flat
     assert "small is the smallest tier that passes" in flat
 
 
 def test_every_table_with_a_recorded_tier_says_so_and_no_other_does() -> None:
     rows = three(100, 0, 0)
-    for recorded in ({"big"}, set[str]()):
+    for recorded in ({"big": LLM}, dict[str, str]()):
         (section,) = eval_document([summed(rows, recorded=recorded)]).sections
         tables = [block for block in section.blocks if isinstance(block, Table)]
-        noted = [
-            any("recorded answers of a large language model" in n for n in t.notes) for t in tables
-        ]
+        noted = [any(LLM in n for n in t.notes) for t in tables]
         assert noted == [bool(recorded)] * 2
 
 

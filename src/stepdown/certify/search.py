@@ -44,7 +44,7 @@ def _mean(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
 
 
 def candidates(
-    table: Panel, order: tuple[str, ...], *, pair_step: float = 0.1, step: float = 0.025
+    table: Panel, order: tuple[str, ...], *, pair_step: float = 0.1, step: float = 0.01
 ) -> Iterable[Policy]:
     """Yield every policy that is searched: one tier alone, and cascades of one or two small tiers
     before the ceiling, over a grid of thresholds (quantiles of the unlabelled confidences).
@@ -87,7 +87,7 @@ def searched(table: Panel, policy: Policy) -> Searched:
     )
 
 
-def path(found: Sequence[Searched], ceiling: Searched, longest: int = 60) -> list[Searched]:
+def path(found: Sequence[Searched], ceiling: Searched, longest: int = 120) -> list[Searched]:
     """Return the path to test, safest (the ceiling itself) first, cheapest last.
 
     It keeps the policies that no other beats in both cost and loss. Where a cost is unknown, the

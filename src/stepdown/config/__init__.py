@@ -1,1 +1,1 @@
-"""`stepdown.toml`: intent, written by people. TOML in, frozen values out; unknown keys are errors."""
+"""`stepdown.toml`: intent, written by people. TOML in, values out; unknown keys are errors."""

@@ -110,7 +110,7 @@ def read_keys(path: Path) -> FileKeys:
 
 
 def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
-    """Refuse a key that the Struct does not have, at any depth, and name the nearest that it has."""
+    """Refuse a key that the Struct does not have, at any depth, and name the nearest."""
     if not isinstance(raw, dict):
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
@@ -190,6 +190,7 @@ def _tier(name: str, said: TierKeys) -> Tier:
         place=said.place,
         price=price,
         priced_as=said.priced_as,
+        recording=said.recording,
         timeout_s=said.timeout_s,
         base_url=said.base_url,
         api_key_env=said.api_key_env,

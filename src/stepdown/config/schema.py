@@ -34,12 +34,16 @@ class PriceKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """[tiers.NAME]: whatever can answer. `priced_as` is PROVIDER/MODEL of the price list."""
+    """[tiers.NAME]: whatever can answer. `priced_as` is PROVIDER/MODEL of the price list.
+
+    `recording` says what the answers of a recorded tier are; every table that shows it repeats it.
+    """
 
     model: str
     place: Place = "embedded"
     price: PriceKeys | None = None
     priced_as: str | None = None
+    recording: str = "recorded answers"
     timeout_s: float = 60.0
     base_url: str | None = None
     api_key_env: str | None = None

@@ -1,1 +1,1 @@
-"""Values and pure functions: what a task, a tier, a policy and a trace are, and the one decision."""
+"""Values and pure functions: tasks, tiers, policies, traces, and the one decision."""

@@ -28,7 +28,7 @@ class Calibrator(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
     def apply(self, signals: Mapping[str, float | None]) -> float | None:
         """Return the confidence in 0..1, None when the signal is not known."""
         value = signals.get(self.signal)
-        if value is None or value != value:
+        if value is None or math.isnan(value):
             return None
         if self.kind == "identity":
             return value
@@ -53,7 +53,7 @@ def read_signals(completion: Completion) -> dict[str, float | None]:
     """
     signals: dict[str, float | None] = {}
     if completion.label_probs:
-        first, second = (sorted(completion.label_probs.values(), reverse=True) + [0.0])[:2]
+        first, second = [*sorted(completion.label_probs.values(), reverse=True), 0.0][:2]
         signals |= {"label_prob": first, "margin": first - second}
     if completion.field_probs:
         signals["field_min"] = min(completion.field_probs.values())

@@ -9,6 +9,7 @@ vectorised twin `replay_array`, which is tested equal to this one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isnan
 
 from msgspec import Struct
 
@@ -31,7 +32,10 @@ class Observation(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, omit_defaults=True):
-    """What to do, why, on which evidence; `outside_guarantee` says what the policy did not foresee."""
+    """What to do, why, on which evidence.
+
+    `outside_guarantee` says what the policy did not foresee.
+    """
 
     action: Action
     reason: str
@@ -66,7 +70,7 @@ def _holds(clause: Clause, seen: Observation) -> bool:
 def _known(seen: Observation, signal: str) -> float | None:
     """The value of a signal; one that is not a number counts as not known."""
     value = seen.signals.get(signal)
-    return None if value is None or value != value else value
+    return None if value is None or isnan(value) else value
 
 
 def _blocked(action: Action, seen: Observation) -> str | None:

@@ -12,7 +12,7 @@ def digest_bytes(data: bytes) -> str:
 
 
 def digest(value: Any) -> str:
-    """Return the digest of a value that msgspec can encode: keys sorted, floats in shortest form."""
+    """Return the digest of a value that msgspec can encode: keys sorted."""
     return digest_bytes(msgspec.json.encode(value, order="sorted"))
 
 

@@ -31,7 +31,7 @@ class LockedTier(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
 
 
 class Look(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One look at the certify rows: they are spent by it. `tested` is a digest of what was tested."""
+    """One look at the certify rows: they are spent by it. `tested`: digest of what was tested."""
 
     certify_digest: str
     date: str
@@ -134,6 +134,6 @@ def _task(plain: Mapping[str, Any]) -> LockedTask:
     rest = {k: v for k, v in plain.items() if k != "policy"}
     known = set(LockedTask.__struct_fields__)
     if unknown := set(plain) - known:
-        raise ValueError(f"unknown key {sorted(unknown)[0]!r}")
+        raise ValueError(f"unknown key {min(unknown)!r}")
     shell = {**rest, "policy": msgspec.to_builtins(policy)}
     return msgspec.structs.replace(msgspec.convert(shell, LockedTask), policy=policy)

@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = ("call", "buy", "accept", "polish", "abstain")
 
 
 class Action(Struct, frozen=True):
-    """What to do next; written `call TIER`, `buy SIGNAL`, `accept TIER`, `polish TIER`, `abstain`."""
+    """What to do next: `call TIER`, `buy SIGNAL`, `accept TIER`, `polish TIER` or `abstain`."""
 
     kind: Kind
     target: str = ""
@@ -91,7 +91,7 @@ class Row(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 
 
 class Policy(Struct, frozen=True, dict=True, forbid_unknown_fields=True):
-    """The table, with the tiers in order of strength (weakest first) for what it does not foresee."""
+    """The table; the tiers in order of strength, weakest first, serve what it does not foresee."""
 
     tiers: tuple[str, ...]
     rows: tuple[Row, ...]

@@ -13,7 +13,7 @@ Basis = Literal["hardware", "list", "your_rate", "reported", "unknown"]
 
 
 class Price(Struct, frozen=True, omit_defaults=True):
-    """Per token, per hour of hardware, or both; None is unknown. `source` says who says so, when."""
+    """Per token, per hour of hardware, or both; None is unknown. `source`: who says so, when."""
 
     usd_per_hour: float | None = None
     input_usd_per_mtok: float | None = None
@@ -56,6 +56,7 @@ class Tier(Struct, frozen=True, kw_only=True):
     place: Place = "embedded"
     price: Price = Price()
     priced_as: str | None = None
+    recording: str = "recorded answers"
     timeout_s: float = 60.0
     base_url: str | None = None
     api_key_env: str | None = None

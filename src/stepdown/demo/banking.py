@@ -43,6 +43,7 @@ price = {{ usd_per_hour = 0.085, source = "assumed: a cloud machine with two vir
 # The set's human labels. They are the reference, so this ceiling scores 1 by construction.
 [tiers.human]
 model = "recorded:train.jsonl"
+recording = "human labels of the set"
 place = "self_hosted"
 
 [tasks.intent]

@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.evals.summary import Summary, TierFigures
 
-RECORDED = (
-    "recorded: {tiers}: recorded answers of a large language model, replayed; "
-    "latency unknown, tokens estimated."
-)
+RECORDED = "recorded: {said}; replayed, latency unknown, tokens estimated."
 SCORES = (
     Column("tier"),
     Column("score", numeric=True),
@@ -146,8 +143,8 @@ def _unknown_notes(summary: Summary) -> tuple[str, ...]:
 
 
 def _recorded(summary: Summary) -> tuple[str, ...]:
-    tiers = [figures.tier for figures in summary.tiers if figures.recorded]
-    return (RECORDED.format(tiers=", ".join(tiers)),) if tiers else ()
+    said = [f"{figures.tier}: {figures.recorded}" for figures in summary.tiers if figures.recorded]
+    return (RECORDED.format(said=", ".join(said)),) if said else ()
 
 
 def _footer(summaries: Sequence[Summary]) -> str:

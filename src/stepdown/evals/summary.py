@@ -6,7 +6,7 @@ Unknown stays None and is counted. It writes no text of its own but the decision
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -39,7 +39,7 @@ class TierFigures(Struct, frozen=True, kw_only=True):
     paired: int
     cost_unknown: int
     failures: Mapping[str, int]
-    recorded: bool = False
+    recorded: str = ""
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -65,12 +65,13 @@ def summarise(
     level: float = 0.95,
     floor: float | None = None,
     binary: bool | None = None,
-    recorded: Collection[str] = (),
+    recorded: Mapping[str, str] | None = None,
 ) -> Summary:
     """Return the figures and the decision for the tiers of a task, weakest first.
 
     Rows with the same `group` are taken together. `binary` (scores are 0 or 1 by construction)
-    comes from the scorer unless given; `recorded` names the tiers that replay recordings.
+    comes from the scorer unless given; `recorded` says of each tier that
+    replays a recording what its answers are.
 
     Raises:
         DataError: no outcome belongs to a tier of the task.
@@ -88,7 +89,7 @@ def summarise(
         seed=seed,
         floor=floor,
     )
-    return _Figures(task, table, asked, level, frozenset(recorded)).summary()
+    return _Figures(task, table, asked, level, recorded or {}).summary()
 
 
 def _binary(task: Task) -> bool:
@@ -104,7 +105,7 @@ class _Figures:
         table: Mapping[str, Mapping[str, Outcome]],
         asked: Question,
         level: float,
-        recorded: frozenset[str],
+        recorded: Mapping[str, str],
     ) -> None:
         self.task, self.table, self.asked = task, table, asked
         self.level, self.recorded = level, recorded
@@ -156,7 +157,7 @@ class _Figures:
             paired=len(evidence[tier].scores) if tier in evidence else len(_scored(rows)),
             cost_unknown=sum(o.cost_usd is None for o in _called(rows)),
             failures=dict(sorted(Counter(o.failure for o in rows if o.failure).items())),
-            recorded=tier in self.recorded,
+            recorded=self.recorded.get(tier, ""),
         )
 
     def score(self, tier: str) -> Claim:

@@ -225,15 +225,15 @@ def _reply(call: Call, plan: _Plan, outcome: Outcome, trace: Trace) -> Reply:
         tool_calls=done.tool_calls,
         usage=done.usage,
         recorded=done.recorded,
-        note=_note(outcome),
+        note=_note(plan, outcome),
     )
 
 
-def _note(outcome: Outcome) -> str:
+def _note(plan: _Plan, outcome: Outcome) -> str:
     """Say plainly when a tier that should have answered could not."""
     missed = [a for a in outcome.attempts if a.failure == "unavailable"]
     if missed:
         return f"answered by {outcome.answered_by}; {missed[-1].failure_detail}"
     if outcome.completion is not None and outcome.completion.recorded:
-        return "recorded answer of a large language model"
+        return plan.step.tiers[outcome.answered_by or ""].recording
     return ""

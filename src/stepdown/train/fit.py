@@ -130,7 +130,7 @@ def _calm_blas(threads: int) -> Iterator[None]:
     SciPy brings its own copy of the library and must be loaded before the limit is set.
     """
     import scipy.optimize  # noqa: F401
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(threads, user_api="blas"):
         yield

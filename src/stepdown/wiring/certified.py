@@ -24,13 +24,8 @@ from stepdown.core.report import (
     Unit,
 )
 from stepdown.stats.calibrate import reliability_bins
+from stepdown.wiring.evaluating import recorded_notes
 from stepdown.wiring.workspace import Workspace
-
-RECORDED = (
-    "recorded: the frontier tier replays recorded answers of a large language model; its price is "
-    "the list price of the model named in stepdown.toml, its tokens are estimated, its latency is "
-    "unknown."
-)
 
 
 def as_data(one: Certified) -> dict[str, Any]:
@@ -95,12 +90,9 @@ def _promises(workspace: Workspace, found: Sequence[Certified]) -> Table:
     )
     deltas = sorted({one.task.promise.delta for one in found})
     notes = [
-        "allowed loss: against the ceiling, on the task's score; the chance that a certified "
-        f"promise is wrong is at most {' or '.join(f'{d:g}' for d in deltas)} for each task, not "
-        "divided among tasks.",
+        _allowed(deltas),
         "keeps: share of certify rows that the ceiling did not have to answer.",
-        "labels used: rows where the policy's kept answer scored unlike the ceiling's; where two "
-        "answers are equal a deterministic scorer needs no label.",
+        LABELS_USED,
     ]
     notes += sorted({f"{one.task.name}: {verdict(one)}" for one in found})
     return Table(
@@ -112,8 +104,22 @@ def _promises(workspace: Workspace, found: Sequence[Certified]) -> Table:
 
 
 def _recorded(workspace: Workspace, found: Sequence[Certified]) -> tuple[str, ...]:
-    used = {tier for one in found for tier in one.task.tiers}
-    return (RECORDED,) if any(workspace.tiers[tier].recorded for tier in used) else ()
+    used = dict.fromkeys(tier for one in found for tier in one.task.tiers)
+    return tuple(recorded_notes(workspace, used))
+
+
+LABELS_USED = (
+    "labels used: rows where the policy's kept answer scored unlike the ceiling's; where two "
+    "answers are equal a deterministic scorer needs no label."
+)
+
+
+def _allowed(deltas: Sequence[float]) -> str:
+    said = " or ".join(f"{delta:g}" for delta in deltas)
+    return (
+        "allowed loss: against the ceiling, on the task's score; the chance that a certified "
+        f"promise is wrong is at most {said} for each task, not divided among tasks."
+    )
 
 
 def _promise_row(one: Certified) -> tuple[Cell, ...]:
@@ -143,7 +149,12 @@ def _money(workspace: Workspace, found: Sequence[Certified]) -> Table:
     )
     rows = tuple(_money_row(one) for one in found)
     note = "Expected on the certify rows; the report shows what the ledger says was really paid."
-    return Table(title="What it would cost", columns=columns, rows=rows, notes=(note,))
+    return Table(
+        title="What it would cost",
+        columns=columns,
+        rows=rows,
+        notes=(note, *_recorded(workspace, found)),
+    )
 
 
 def _money_row(one: Certified) -> tuple[Cell, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -27,12 +27,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "all": ("train", "tune", "certify"),
     "held-out": ("tune", "certify"),
 }
-
-
-RECORDED = (
-    "recorded: frontier: recorded answers of a large language model, replayed; tokens estimated, "
-    "latency unknown."
-)
 
 
 class Evaluated(Struct, frozen=True, kw_only=True):
@@ -64,7 +58,7 @@ async def evaluate(
         for name in tiers or ready(workspace, task)
     ]
     outcomes = tuple(outcome for result in results for outcome in result.outcomes)
-    recorded = [name for name in task.tiers if workspace.tiers[name].recorded]
+    recorded = recordings(workspace, task.tiers)
     seed = seed_from(workspace.whole_split.data_digest)
     summary = summarise(task, outcomes, seed=seed, recorded=recorded)
     return Evaluated(task=task, summary=summary, outcomes=outcomes, runs=tuple(results))
@@ -141,14 +135,34 @@ def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     rows = tuple(row for one in found for row in _overview_rows(one))
     notes = [f"{one.task.name}: {one.summary.decision.text}" for one in found]
     notes += [note for one in found for note in notes_on(workspace, one.task)]
-    if any(tier.recorded for one in found for tier in one.summary.tiers):
-        notes.append(RECORDED)
+    used = {tier: tier for one in found for tier in one.task.tiers}
+    notes += recorded_notes(workspace, used)
     table = Table(
         title="One set, one metric, every tier", columns=columns, rows=rows, notes=tuple(notes)
     )
     where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
     section = Section("Eval", (table,))
     return Document(title="Eval", facts=(("rows", where),), sections=(section,))
+
+
+def recordings(workspace: Workspace, tiers: Iterable[str]) -> dict[str, str]:
+    """Return, for each tier that replays a recording, what its answers are."""
+    return {
+        name: workspace.tiers[name].recording for name in tiers if workspace.tiers[name].recorded
+    }
+
+
+def recorded_notes(workspace: Workspace, tiers: Iterable[str]) -> list[str]:
+    """Return the note that stands under every table which shows a recorded tier."""
+    end = "replayed; its latency is unknown, its tokens are estimated"
+    return [
+        f"recorded: {tier}: {what}, {end}; price: {_price_source(workspace, tier)}."
+        for tier, what in recordings(workspace, tiers).items()
+    ]
+
+
+def _price_source(workspace: Workspace, tier: str) -> str:
+    return workspace.tiers[tier].price.source or "unknown"
 
 
 def _overview_rows(one: Evaluated) -> list[tuple[Cell, ...]]:

@@ -64,7 +64,7 @@ def _attempts(trace: Trace) -> Table:
         if attempt.failure_detail
     )
     if any(attempt.recorded for attempt in trace.attempts):
-        notes = (*notes, "recorded: recorded answers of a large language model; latency unknown")
+        notes = (*notes, "recorded: a recorded answer was replayed; its latency is unknown")
     return Table(
         title="Attempts", columns=columns, rows=tuple(map(_row, trace.attempts)), notes=notes
     )

@@ -166,26 +166,34 @@ class ModelShop:
     def _openai(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.wire.openai import DEFAULT_BASE, OpenAIModel
 
-        if tier.model not in self._shared:
-            key = self._environment.secret(
-                tier.api_key_env or "OPENAI_API_KEY", f"The tier {tier.name!r}"
+        named = tier.api_key_env or "OPENAI_API_KEY"
+        if tier.name not in self._shared:
+            self._shared[tier.name] = OpenAIModel(
+                tier.target,
+                base_url=tier.base_url or DEFAULT_BASE,
+                api_key=self._key(tier, named),
+                api_key_env=named,
             )
-            self._shared[tier.model] = OpenAIModel(
-                tier.target, base_url=tier.base_url or DEFAULT_BASE, api_key=key
-            )
-        return self._shared[tier.model]
+        return self._shared[tier.name]
 
     def _anthropic(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.wire.anthropic import DEFAULT_BASE, AnthropicModel
 
-        if tier.model not in self._shared:
-            key = self._environment.secret(
-                tier.api_key_env or "ANTHROPIC_API_KEY", f"The tier {tier.name!r}"
+        named = tier.api_key_env or "ANTHROPIC_API_KEY"
+        if tier.name not in self._shared:
+            self._shared[tier.name] = AnthropicModel(
+                tier.target,
+                base_url=tier.base_url or DEFAULT_BASE,
+                api_key=self._key(tier, named),
+                api_key_env=named,
             )
-            self._shared[tier.model] = AnthropicModel(
-                tier.target, base_url=tier.base_url or DEFAULT_BASE, api_key=key
-            )
-        return self._shared[tier.model]
+        return self._shared[tier.name]
+
+    def _key(self, tier: Tier, named: str) -> str:
+        """A tier with an address of its own and no named key needs none: a server at home."""
+        if tier.base_url is not None and tier.api_key_env is None:
+            return self._environment.variables.get(named, "")
+        return self._environment.secret(named, f"The tier {tier.name!r}")
 
 
 class _Predicting:

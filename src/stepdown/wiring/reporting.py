@@ -17,6 +17,7 @@ from stepdown.errors import DataError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.scorers import scorer_for
 from stepdown.stats.intervals import mean_interval, proportion_interval, quantile
+from stepdown.wiring.evaluating import recorded_notes
 from stepdown.wiring.workspace import Workspace
 
 
@@ -75,7 +76,6 @@ class _Step:
         self.states = Counter(trace.guarantee for trace in traces)
         self.outside = Counter(t.outside_guarantee for t in traces if t.outside_guarantee)
         self.scores = _scores(task, traces, {s.id: s for s in _labelled(workspace, task)})
-        self.recorded = any(a.recorded for trace in traces for a in trace.attempts)
 
     @property
     def latency(self) -> list[float]:
@@ -191,21 +191,16 @@ def _total(figures: Sequence[_Step]) -> tuple[Cell, ...] | None:
 
 def _notes(workspace: Workspace, figures: Sequence[_Step]) -> tuple[str, ...]:
     baseline = workspace.project.baseline
+    how = "where it was called, what that call cost; elsewhere the mean of its calls on the"
     notes = [
-        f"Saved against {baseline}: where it was called, what that call cost; elsewhere the mean "
-        "of its calls on the certify rows, from the lock.",
+        f"Saved against {baseline}: {how} certify rows, from the lock.",
         "p50 latency: only answers in which no recording took part.",
     ]
     unpriced = [step.task.name for step in figures if step not in _priced(figures)]
     if unpriced:
         notes.append(f"Not in the total, because a cost is unknown: {', '.join(unpriced)}.")
-    if baseline is not None and (source := workspace.tiers[baseline].price.source):
-        notes.append(f"Price of {baseline}: {source}.")
-    if any(step.recorded for step in figures):
-        notes.append(
-            "recorded: the frontier's answers are recorded answers of a large language model; "
-            "their tokens are estimated and their latency is unknown."
-        )
+    used = dict.fromkeys(tier for step in figures for tier in step.task.tiers)
+    notes += recorded_notes(workspace, used)
     return tuple(notes)
 
 
