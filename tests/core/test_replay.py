@@ -3,76 +3,14 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from policy_strategies import policies, tables
 
 from stepdown.core.outcome import Outcome
-from stepdown.core.policy import Action, Clause, Policy, Row, cascade, polished, tiers_in
+from stepdown.core.policy import Action, Clause, Policy, Row, cascade
 from stepdown.core.replay import replay
 from stepdown.core.replay_array import panel, replay_array
-
-TIERS = ("a", "b", "c")
-FAILURES = (None, None, None, "invalid_output", "truncated", "unavailable")
-NUMBERS = st.sampled_from((0.0, 0.25, 0.5, 0.75, 1.0))
-
-
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    """A sound table that calls, buys, accepts, polishes and abstains at random."""
-    rows: list[Row] = []
-
-    def grow(called: tuple[str, ...]) -> None:
-        tiers = tiers_in(called)
-        choices = [Action("abstain"), *(Action("accept", t) for t in tiers)]
-        choices += [Action("call", t) for t in TIERS if t not in called]
-        choices += [Action("polish", t) for t in TIERS if tiers]
-        if "?extra" not in called:
-            choices.append(Action("buy", "extra"))
-        names = ["draw", *(f"{t}.confidence" for t in tiers)]
-        names += ["extra"] if "?extra" in called else []
-        when = tuple(
-            Clause(draw(st.sampled_from(names)), draw(NUMBERS), draw(st.sampled_from(choices)))
-            for _ in range(draw(st.integers(0, 2)))
-        )
-        row = Row(called=called, when=when, otherwise=draw(st.sampled_from(choices)))
-        rows.append(row)
-        known = {r.called for r in rows}
-        for action in row.actions:
-            step = {"call": action.target, "buy": f"?{action.target}"}.get(action.kind)
-            if step and (*called, step) not in known:
-                known.add((*called, step))
-                grow((*called, step))
-
-    grow(())
-    unique = {row.called: row for row in rows}
-    return Policy(tiers=TIERS, rows=tuple(unique.values()))
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> tuple[list[Outcome], dict[str, dict[str, float | None]]]:
-    """Some queries with outcomes that may be missing, failed, unknown; and their free signals."""
-    outcomes: list[Outcome] = []
-    free: dict[str, dict[str, float | None]] = {}
-    names = [*TIERS, *(polished(x, y) for x in TIERS for y in TIERS)]
-    for number in range(draw(st.integers(1, 6))):
-        query = f"q{number}"
-        free[query] = {"draw": draw(NUMBERS), "extra": draw(st.none() | NUMBERS)}
-        present = draw(st.sets(st.sampled_from(names)))
-        outcomes += [
-            Outcome(
-                query_id=query,
-                tier=tier,
-                score=draw(st.none() | NUMBERS),
-                cost_usd=draw(st.none() | NUMBERS),
-                latency_s=draw(st.none() | NUMBERS),
-                signals={"confidence": draw(st.none() | NUMBERS | st.just(math.nan))},
-                failure=draw(st.sampled_from(FAILURES)),
-            )
-            for tier in names
-            if tier in present or tier == "a"
-        ]
-    return outcomes, free
-
 
 def same(scalar: float | None, vector: float) -> bool:
     return math.isnan(vector) if scalar is None else math.isclose(scalar, vector, abs_tol=1e-12)
@@ -124,3 +62,51 @@ def test_an_unsure_small_tier_escalates_and_both_are_paid() -> None:
 def test_an_unknown_cost_makes_the_total_unknown_and_never_zero() -> None:
     rows = {"a": outcome("a", 1, 0.7, None), "b": outcome("b", 0, None, 1.0)}
     assert replay(cascade(("a", "b"), (0.8,)), rows).cost_usd is None
+
+
+def finishing(outcomes: list[Outcome]) -> list[Outcome]:
+    """The outcomes with a polish of the draft that must not be used."""
+    return [*outcomes, outcome("a>b", 1, None, 0.5)]
+
+
+FINISH = Policy(
+    tiers=("a", "b"),
+    rows=(
+        Row(called=(), otherwise=Action("call", "a")),
+        Row(
+            called=("a",),
+            when=(Clause("a.confidence", 0.8, Action("polish", "b")),),
+            otherwise=Action("call", "b"),
+        ),
+        Row(called=("a", "b"), otherwise=Action("accept", "b"), reason="last_tier"),
+    ),
+)
+
+
+def test_a_draft_that_must_not_be_sent_is_not_polished_either() -> None:
+    broken = Outcome(
+        query_id="q", tier="a", score=0, failure="truncated", signals={"confidence": 0.9}
+    )
+    rows = {o.tier: o for o in finishing([broken, outcome("b", 1, None, 1.0)])}
+    done = replay(FINISH, rows)
+    assert (done.answer, done.called, done.outside_guarantee) == ("b", ("a", "b"), None)
+    assert replay_array(FINISH, panel(rows.values())).answer[0] == "b"
+
+
+def test_a_sure_draft_is_polished_and_both_calls_are_paid() -> None:
+    rows = {o.tier: o for o in finishing([outcome("a", 1, 0.9, 0.1), outcome("b", 1, None, 1.0)])}
+    done = replay(FINISH, rows)
+    assert (done.answer, done.reason, done.cost_usd) == ("a>b", "confident", 0.6)
+
+
+def test_a_query_with_two_outcomes_of_one_tier_is_refused() -> None:
+    twice = outcome("a", 1, 0.9, 0.1)
+    with pytest.raises(ValueError, match="two outcomes of 'a'"):
+        panel([twice, twice])
+
+
+def test_part_of_a_panel_holds_the_rows_that_were_asked_for() -> None:
+    rows = [Outcome(query_id=f"q{i}", tier="a", score=i / 4, group=f"g{i}") for i in range(4)]
+    part = panel(rows).take(np.array([3, 1]))
+    assert (part.query_ids, part.groups) == (("q3", "q1"), ("g3", "g1"))
+    assert part.score["a"].tolist() == [0.75, 0.25]

@@ -56,7 +56,8 @@ def _clip(
 def with_confidence(table: Panel, maps: Mapping[str, Calibrator]) -> Panel:
     """Return the panel with the signal `TIER.confidence` of every tier that has a map."""
     for tier, calibrator in maps.items():
-        raw = table.signals[f"{tier}.{calibrator.signal}"]
+        unread = np.full(table.n, np.nan)
+        raw = table.signals.get(f"{tier}.{calibrator.signal}", unread)
         read = [calibrator.apply({calibrator.signal: float(value)}) for value in raw]
         values = np.array([np.nan if value is None else value for value in read], dtype=float)
         table = table.with_signal(confidence_of(tier), values)

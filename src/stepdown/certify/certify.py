@@ -384,7 +384,22 @@ def mean_estimate(values: Floats, unit: str) -> Estimate:
     unknown = int(values.size - known.size)
     if not known.size:
         return Estimate(None, n=0, unit=unit, source="certify rows", unknown=unknown)
-    found = mean_interval(known, seed=seed_from(digest(known.tolist())))
-    return Estimate(
-        float(known.mean()), found.low, found.high, int(known.size), unit, "certify rows", unknown
-    )
+    low, high = _limits(known, unit)
+    return Estimate(float(known.mean()), low, high, int(known.size), unit, "certify rows", unknown)
+
+
+def _limits(known: Floats, unit: str) -> tuple[float | None, float | None]:
+    """The ends of the 95% interval. Dollars and seconds have no upper limit, unlike a score:
+    where all rows agree, nothing bounds what the next one may be, and the interval is unknown.
+    """
+    seed = seed_from(digest(known.tolist()))
+    if unit == "score":
+        found = mean_interval(known, seed=seed)
+        return found.low, found.high
+    peak = float(known.max())
+    if np.ptp(known) <= 1e-9 * peak:
+        return None, None
+    found = mean_interval(known / peak, seed=seed, limits=(0.0, np.inf))
+    if found.low is None or found.high is None:
+        return None, None
+    return peak * found.low, peak * found.high

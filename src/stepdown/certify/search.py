@@ -35,7 +35,8 @@ class Searched(Struct, frozen=True, kw_only=True):
 def strength(table: Panel, tiers: Sequence[str], ceiling: str) -> tuple[str, ...]:
     """Return the tiers by their score on the tune rows, weakest first, the ceiling last."""
     lower = [tier for tier in tiers if tier != ceiling]
-    return (*sorted(lower, key=lambda tier: _mean(table.score[tier])), ceiling)
+    unknown = np.empty(0)
+    return (*sorted(lower, key=lambda t: _mean(table.score.get(t, unknown))), ceiling)
 
 
 def _mean(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
@@ -50,7 +51,8 @@ def candidates(
     before the ceiling, over a grid of thresholds (quantiles of the unlabelled confidences).
     """
     ceiling = order[-1]
-    lower = [tier for tier in order[:-1] if table.available[tier].any()]
+    seen = [tier for tier in order[:-1] if tier in table.available]
+    lower = [tier for tier in seen if table.available[tier].any()]
     for tier in lower:
         yield _ordered(single(tier), order)
         for threshold in _grid(table, tier, step):

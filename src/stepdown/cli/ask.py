@@ -23,7 +23,11 @@ def ask(
     The same code as `stepdown serve`, without a server; the trace goes to the ledger.
     """
     with session("ask", json=json) as talk:
+        from stepdown.errors import InputError
+
         said = sys.stdin.read() if text == "-" else text
+        if not said.strip():
+            raise InputError("The text is empty.", "Give one, or - to read standard input.")
         reply = _run(project, task, said)
         trace = reply.trace
         talk.print(reply.text)

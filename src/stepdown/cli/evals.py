@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from stepdown.cli.options import HERE, HtmlOption, JsonOption, ProjectOption, TasksArgument
+from stepdown.cli.options import (
+    HERE,
+    HtmlOption,
+    JsonOption,
+    ProjectOption,
+    TasksArgument,
+    check_rows,
+)
 from stepdown.cli.session import Watching, open_workspace, session
 
 
@@ -30,13 +37,9 @@ def evaluate(
     are best left alone until `stepdown certify`: what you see there can no longer surprise you.
     """
     with session("eval", json=json) as talk:
-        from stepdown.errors import InputError
         from stepdown.wiring import evaluating
 
-        if rows not in evaluating.PARTS:
-            raise InputError(
-                f"--rows {rows!r} is unknown.", f"Use one of {', '.join(evaluating.PARTS)}."
-            )
+        check_rows(rows)
         workspace = open_workspace(talk, project)
         names = [name for name in tiers.split(",") if name]
         with Watching(talk) as watch:

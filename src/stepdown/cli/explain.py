@@ -21,7 +21,7 @@ def explain(
         from stepdown.wiring.explaining import document
 
         workspace = open_workspace(talk, project)
-        with workspace.ledger() as ledger:
+        with workspace.kept_ledger() as ledger:
             ledger.flush()
             trace = ledger.trace(request_id)
         if trace is None:

@@ -27,7 +27,14 @@ def init(
         title = name or folder.resolve().name
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.replace("NAME-OF-PROJECT", title), encoding="utf-8")
+            path.write_text(text.replace('"NAME-OF-PROJECT"', _quoted(title)), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
         talk.print(f"Wrote {path}. Next: put your labelled rows beside it, then `stepdown train`.")
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a TOML string, whatever a folder is called."""
+    from json import dumps
+
+    return dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -21,3 +21,12 @@ HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Also write one self-contained HTML page here.")
 ]
 HERE = Path()
+
+
+def check_rows(rows: str) -> None:
+    """Refuse a value of --rows that names no part of the data."""
+    from stepdown.errors import InputError
+    from stepdown.wiring.evaluating import PARTS
+
+    if rows not in PARTS:
+        raise InputError(f"--rows {rows!r} is unknown.", f"Use one of {', '.join(PARTS)}.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument
+from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument, check_rows
 from stepdown.cli.session import Watching, open_workspace, session
 
 
@@ -27,13 +27,28 @@ def outcomes(
     One file a task when several are named: TASK is put before the ending.
     """
     with session("outcomes", json=json) as talk:
+        from stepdown.adapters.tables.rows import kind_of
+
+        check_rows(rows)
+        kind_of(to)
         workspace = open_workspace(talk, project)
         named = [name for name in tiers.split(",") if name]
+        _check_tiers(workspace.tasks(tasks or ()), named)
         with Watching(talk) as watch:
             written = asyncio.run(_run(workspace, tasks, named, rows, to, watch))
         for path, n in written.items():
             talk.print(f"{path}: {n} outcomes")
         talk.finish({"files": written})
+
+
+def _check_tiers(tasks: Any, named: list[str]) -> None:
+    """Refuse a tier that none of the tasks has, before anything is run."""
+    from stepdown.errors import InputError
+
+    known = list(dict.fromkeys(tier for task in tasks for tier in task.tiers))
+    for name in named:
+        if name not in known:
+            raise InputError(f"--tiers: there is no tier {name!r}.", f"Use {', '.join(known)}.")
 
 
 async def _run(

@@ -30,8 +30,9 @@ def report(
         from stepdown.adapters.render.html import write_html
         from stepdown.wiring.reporting import report as make
 
+        _check_time(since)
         workspace = open_workspace(talk, project)
-        with workspace.ledger() as ledger:
+        with workspace.kept_ledger() as ledger:
             ledger.flush()
             document = make(workspace, ledger.traces(since=since))
         page = html or workspace.project.state / "report.html"
@@ -39,3 +40,17 @@ def report(
         talk.say(f"Wrote {page}")
         short = msgspec.structs.replace(document, sections=document.sections[:1])
         talk.finish({"document": document, "page": str(page)}, short)
+
+
+def _check_time(since: str | None) -> None:
+    """Refuse a time that could not be compared with those of the traces."""
+    from datetime import datetime
+
+    from stepdown.errors import InputError
+
+    try:
+        datetime.fromisoformat(since or "2026-01-01")
+    except ValueError:
+        raise InputError(
+            f"--since {since!r} is not an ISO time.", "For example 2026-11-22 or 2026-11-22T09:30."
+        ) from None

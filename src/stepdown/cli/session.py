@@ -47,11 +47,13 @@ class Session:
     def warn(self, text: str) -> None:
         """Say something that the user should know; kept for the envelope too."""
         self.warnings.append(text)
-        self.err.print(f"warning: {text}", style="yellow", markup=False, highlight=False)
+        self.err.print(
+            f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
 
     def say(self, text: str) -> None:
         """Say what is going on, on stderr."""
-        self.err.print(text, markup=False, highlight=False)
+        self.err.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def finish(self, data: Any, document: Document | None = None, code: int = DONE) -> NoReturn:
         """Print the result and end the command."""
@@ -71,7 +73,7 @@ class Session:
     def fail(self, error: StepdownError, code: int) -> NoReturn:
         """Say what was wrong and what to do, and end the command."""
         text = f"error: {error.message}" + (f"\n       {error.hint}" if error.hint else "")
-        self.err.print(text, style="red", markup=False, highlight=False)
+        self.err.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         if self.json:
             self._envelope({"error": {"message": error.message, "hint": error.hint}})
         raise SystemExit(code)
@@ -79,7 +81,7 @@ class Session:
     def _envelope(self, data: Any) -> None:
         from stepdown.adapters.render.envelope import envelope
 
-        sys.stdout.buffer.write(envelope(self.command, __version__, data, self.warnings) + b"\n")
+        sys.stdout.buffer.write(envelope(self.command, __version__, data, self.warnings))
         sys.stdout.flush()
 
 
@@ -93,6 +95,8 @@ def _console(stream: Any) -> Console:
 @contextmanager
 def session(command: str, *, json: bool = False) -> Iterator[Session]:
     """Open a session; errors become one clear sentence and an exit code, never a traceback."""
+    from typer import Abort
+
     talk = Session(command, json=json)
     try:
         yield talk
@@ -102,7 +106,7 @@ def session(command: str, *, json: bool = False) -> Iterator[Session]:
         talk.fail(error, NO)
     except StepdownError as error:
         talk.fail(error, FIX)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Abort):
         talk.say("Interrupted. What had finished is kept; the same command goes on from there.")
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:

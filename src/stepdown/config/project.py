@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -85,7 +85,7 @@ def load_project(root: Path) -> Project:
     Raises:
         ConfigError: the file is missing, is not TOML, or says something that makes no sense.
     """
-    path = root / FILE if root.is_dir() else root
+    path = root if root.is_file() else root / FILE
     return _project(path.parent.resolve(), read_keys(path))
 
 
@@ -102,11 +102,25 @@ def read_keys(path: Path) -> FileKeys:
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from None
     _known_keys(raw, FileKeys, "")
+    for section, kind in (("tiers", TierKeys), ("tasks", TaskKeys)):
+        named = raw.get(section)
+        for name, part in named.items() if isinstance(named, dict) else ():
+            _converted(part, kind, f"{section}.{name}")
+    return _converted(raw, FileKeys, "")
+
+
+Keys = TypeVar("Keys", bound=Struct)
+
+
+def _converted(raw: Any, kind: type[Keys], place: str) -> Keys:
+    """Return raw TOML as its Struct; `place` is its key, which msgspec writes as `[...]`."""
     try:
-        return msgspec.convert(raw, FileKeys)
+        return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        where = str(error).replace("`$.", "`").replace("Object missing", "missing")
-        raise ConfigError(f"{path.name}: {where}.", "See docs/configuration.md.") from None
+        said = str(error).replace("Object missing", "missing")
+        here = "`$" if place else "`$."
+        where = said.replace(here, f"`{place}") if "`$" in said else f"{said} - at `{place}`"
+        raise ConfigError(f"{FILE}: {where}.", "See docs/configuration.md.") from None
 
 
 def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
@@ -166,9 +180,11 @@ def _check_shares(data: DataKeys | None) -> None:
     if data is None:
         return
     wanted = {"train", "tune", "certify"}
-    if set(data.shares) != wanted or abs(sum(data.shares.values()) - 1) > 1e-9:
+    given = data.shares.values()
+    if set(data.shares) != wanted or min(given) <= 0 or not abs(sum(given) - 1) <= 1e-9:
         raise ConfigError(
-            f"data.shares must give train, tune and certify and sum to 1, got {data.shares}.",
+            f"data.shares must give train, tune and certify, each above 0, and sum to 1, got "
+            f"{data.shares}.",
             "For example: shares = { train = 0.5, tune = 0.15, certify = 0.35 }.",
         )
 
@@ -204,6 +220,7 @@ def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
     problem = _task_problem(said)
     if problem:
         raise ConfigError(f"tasks.{name}: {problem}")
+    _check_scorer(name, said.scorer)
     return Task(
         name=name,
         kind=said.kind,
@@ -224,13 +241,25 @@ def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
     )
 
 
+def _check_scorer(task: str, name: str | None) -> None:
+    """Refuse a scorer that there is none of; the table is read only when one is named."""
+    if name is None:
+        return
+    from stepdown.evals.scorers import SCORERS as KNOWN
+
+    if name not in KNOWN:
+        raise ConfigError(f"tasks.{task}: no scorer {name!r}.", _nearest(name, KNOWN, "scorers"))
+
+
 def _task_problem(said: TaskKeys) -> str:
-    if not said.tiers:
-        return "`tiers` is empty. Name at least one tier."
-    if len(set(said.tiers)) != len(said.tiers):
-        return "`tiers` names a tier twice."
+    if not said.tiers or len(set(said.tiers)) != len(said.tiers):
+        return "`tiers` must name at least one tier, and none twice."
+    twice = [one for one in said.labels if said.labels.count(one) > 1]
+    if twice:
+        return f"`labels` names {twice[0]!r} twice."
     if said.kind == "classify" and len(set(said.labels)) < 2:
         return "a classify task needs at least two different `labels`."
     if said.kind in ("extract", "convert") and not said.fields:
-        return f"a {said.kind} task needs `fields`."
-    return ""
+        return f"kind {said.kind!r} needs `fields`."
+    bad = said.inputs is not None and not all(said.inputs.rpartition(":")[::2])
+    return f"`inputs` must be FILE:FIELD, got {said.inputs!r}." if bad else ""

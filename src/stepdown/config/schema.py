@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from stepdown.core.contract import Contract, Prompt
 from stepdown.core.task import Finish, Place, Promise, TaskKind
+
+Amount = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,10 +31,10 @@ class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
 class PriceKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """price = { ... }: what a tier costs you; tokens in US dollars a million."""
 
-    usd_per_hour: float | None = None
-    input_usd_per_mtok: float | None = None
-    output_usd_per_mtok: float | None = None
-    cached_usd_per_mtok: float | None = None
+    usd_per_hour: Amount | None = None
+    input_usd_per_mtok: Amount | None = None
+    output_usd_per_mtok: Amount | None = None
+    cached_usd_per_mtok: Amount | None = None
     source: str = "stepdown.toml"
 
 
@@ -44,7 +49,7 @@ class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
     price: PriceKeys | None = None
     priced_as: str | None = None
     recording: str = "recorded answers"
-    timeout_s: float = 60.0
+    timeout_s: Positive = 60.0
     base_url: str | None = None
     api_key_env: str | None = None
 
@@ -70,7 +75,7 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     customer_facing: bool = False
     finish: Finish = "never"
     store: Literal["none", "metadata", "full"] = "metadata"
-    thresholds: dict[str, float] = {}
+    thresholds: dict[str, Share] = {}
     fallback: str = ""
     references: str | None = None
     inputs: str | None = None
@@ -80,9 +85,9 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """[serve]: where the gateway listens. A key is needed for any address but loopback."""
 
     host: str = "127.0.0.1"
-    port: int = 8377
+    port: Port = 8377
     api_key_env: str = "STEPDOWN_API_KEY"
-    max_body_mb: float = 8.0
+    max_body_mb: Positive = 8.0
 
 
 class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +101,7 @@ class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     baseline: str | None = None
-    review_days: int = 31
+    review_days: Annotated[int, Meta(ge=1)] = 31
 
 
 class FileKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -94,16 +94,23 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
 def _between(template: str, mark: str, text: str) -> str | None:
     """Return what stands at `mark`; white space around and inside the template may differ."""
-    before, after = template.split(mark)
-    pattern = f"{_loose(before)}(.*?){_loose(after)}"
-    found = re.fullmatch(rf"\s*{pattern}\s*", text, flags=re.DOTALL)
-    return None if found is None else found.group(1).strip()
+    before, after = (fixed.split() for fixed in template.split(mark))
+    head = _length(before, text)
+    tail = _length([word[::-1] for word in reversed(after)], text[::-1])
+    if head is None or tail is None or head + tail > len(text):
+        return None
+    return text[head : len(text) - tail].strip()
 
 
-def _loose(fixed: str) -> str:
-    words = fixed.split()
-    edge = r"\s*" if fixed.strip() else ""
-    return edge + r"\s+".join(re.escape(word) for word in words) + edge
+def _length(words: Sequence[str], text: str) -> int | None:
+    """Return how much of the start of `text` the words take, None where they do not stand there.
+
+    One pattern over the whole text would take quadratic time on long runs of white space.
+    """
+    if not words:
+        return 0
+    found = re.match(r"\s*" + r"\s+".join(re.escape(word) for word in words), text)
+    return None if found is None else found.end()
 
 
 def _squeeze(text: str) -> str:

@@ -13,7 +13,7 @@ from math import isnan
 
 from msgspec import Struct
 
-from stepdown.core.policy import Action, Clause, Policy, Row
+from stepdown.core.policy import Action, Clause, Policy, Row, answer_in
 
 
 class Observation(Struct, frozen=True):
@@ -62,7 +62,7 @@ def decide(policy: Policy, seen: Observation) -> Decision:
 
 def _holds(clause: Clause, seen: Observation) -> bool:
     value = _known(seen, clause.signal)
-    if clause.then.kind == "accept" and clause.then.target in seen.invalid:
+    if answer_in(clause.then, seen.called) in seen.invalid:
         return False
     return value is not None and value >= clause.at_least
 
@@ -74,12 +74,12 @@ def _known(seen: Observation, signal: str) -> float | None:
 
 
 def _blocked(action: Action, seen: Observation) -> str | None:
+    if (sent := answer_in(action, seen.called)) in seen.invalid:
+        return seen.invalid[sent]
     if action.kind == "polish":
         return seen.unavailable.get(str(action)) or seen.unavailable.get(action.target)
     if action.kind == "call":
         return seen.unavailable.get(action.target)
-    if action.kind == "accept":
-        return seen.invalid.get(action.target)
     return None
 
 
@@ -92,9 +92,9 @@ def _otherwise(row: Row, seen: Observation) -> Decision:
     if not row.when:
         return Decision(row.otherwise, row.reason)
     clause = row.when[-1]
-    target = clause.then.target
-    if target in seen.invalid:
-        return _by_clause(clause, row.otherwise, seen.invalid[target], seen)
+    sent = answer_in(clause.then, seen.called)
+    if sent in seen.invalid:
+        return _by_clause(clause, row.otherwise, seen.invalid[sent], seen)
     known = _known(seen, clause.signal) is not None
     return _by_clause(clause, row.otherwise, row.reason if known else "no_confidence", seen)
 

@@ -42,7 +42,7 @@ class Look(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
 class Estimate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A figure with its interval, n and source; None is unknown."""
 
-    value: float | None
+    value: float | None = None
     low: float | None = None
     high: float | None = None
     n: int = 0
@@ -82,7 +82,7 @@ class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     why: str = ""
 
 
-class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Everything that decides an answer of one task."""
 
     policy: Policy
@@ -95,7 +95,7 @@ class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kept: Mapping[str, float] = {}
 
 
-class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """All locked tasks of a project."""
 
     version: int

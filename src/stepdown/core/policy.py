@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from math import isnan
 from typing import Any, Literal
 
 import msgspec
@@ -57,6 +58,13 @@ def tiers_in(called: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(step for step in called if not step.startswith("?"))
 
 
+def answer_in(action: Action, called: tuple[str, ...]) -> str:
+    """Return the tier whose answer an action would send or polish, "" where there is none."""
+    if action.kind == "polish":
+        return tiers_in(called)[-1]
+    return action.target if action.kind == "accept" else ""
+
+
 class Clause(Struct, frozen=True, forbid_unknown_fields=True):
     """When `signal` is known and at least `at_least`: do `then`, for `reason`."""
 
@@ -64,6 +72,11 @@ class Clause(Struct, frozen=True, forbid_unknown_fields=True):
     at_least: float
     then: Action
     reason: str = "confident"
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that no value can be compared with."""
+        if isnan(self.at_least):
+            raise ValueError(f"the threshold of {self.signal!r} is not a number")
 
 
 class Row(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -111,8 +124,9 @@ class Policy(Struct, frozen=True, dict=True, forbid_unknown_fields=True):
     def _check_signals(self, row: Row, sold: set[str]) -> None:
         """Refuse to read what cannot be known yet: a tier not called, a signal not bought."""
         for clause in row.when:
-            tier = clause.signal.partition(".")[0]
-            early = tier in self.tiers and tier not in row.called
+            # The name of a tier may hold dots (`model-4.1`): the longest tier that fits owns it.
+            owners = [tier for tier in self.tiers if clause.signal.startswith(f"{tier}.")]
+            early = bool(owners) and max(owners, key=len) not in row.called
             if early or (clause.signal in sold and f"?{clause.signal}" not in row.called):
                 raise ValueError(f"state {list(row.called)} reads {clause.signal!r} too early")
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from stepdown.core.outcome import Outcome, by_query
-from stepdown.core.policy import Action, Clause, Policy, Row, polished, tiers_in
+from stepdown.core.policy import Action, Clause, Policy, Row, answer_in, polished, tiers_in
 from stepdown.core.replay import named_signals
 
 Floats = NDArray[np.float64]
@@ -163,28 +163,22 @@ class _Run:
             self.beyond(called, rows, "unforeseen_state")
             return
         for clause in row.when:
-            holds = self.holds(clause, rows)
+            holds = self.holds(clause, called, rows)
             self.act(clause.then, called, rows[holds], clause.reason)
             rows = rows[~holds]
         for reason, group in self.otherwise(row, rows):
             self.act(row.otherwise, called, group, reason)
 
-    def holds(self, clause: Clause, rows: Index) -> NDArray[np.bool_]:
-        reached = self.signal(clause.signal, rows) >= clause.at_least
-        if clause.then.kind == "accept":
-            reached &= self.failed(clause.then.target, rows) == ""
-        return reached
+    def holds(self, clause: Clause, called: tuple[str, ...], rows: Index) -> NDArray[np.bool_]:
+        usable = self.failed(answer_in(clause.then, called), rows) == ""
+        return np.asarray(usable & (self.signal(clause.signal, rows) >= clause.at_least))
 
     def otherwise(self, row: Row, rows: Index) -> list[tuple[str, Index]]:
         """Split the queries that no clause took by the reason of the row's last word."""
         if not row.when or not rows.size:
             return [(row.reason, rows)]
         clause = row.when[-1]
-        failure = (
-            self.failed(clause.then.target, rows)
-            if clause.then.target in row.called
-            else np.full(rows.size, "", dtype=object)
-        )
+        failure = self.failed(answer_in(clause.then, row.called), rows)
         unknown = np.isnan(self.signal(clause.signal, rows))
         reasons = np.where(failure != "", failure, np.where(unknown, "no_confidence", row.reason))
         return [(str(r), rows[reasons == r]) for r in sorted(set(reasons.tolist()))]
@@ -192,17 +186,16 @@ class _Run:
     def act(self, action: Action, called: tuple[str, ...], rows: Index, reason: str) -> None:
         if not rows.size:
             return
+        failure = self.failed(answer_in(action, called), rows)
+        for kind in sorted(set(failure.tolist()) - {""}):
+            self.beyond(called, rows[failure == kind], kind)
+        rows = rows[failure == ""]
         if action.kind in ("call", "polish"):
             up = self.up(action.target, rows)
             if action.kind == "polish":
                 up &= self.up(polished(tiers_in(called)[-1], action.target), rows)
             self.beyond(called, rows[~up], "unavailable")
             rows = rows[up]
-        elif action.kind == "accept":
-            failure = self.failed(action.target, rows)
-            for kind in sorted(set(failure.tolist()) - {""}):
-                self.beyond(called, rows[failure == kind], kind)
-            rows = rows[failure == ""]
         self.go(action, called, rows, reason)
 
     def go(self, action: Action, called: tuple[str, ...], rows: Index, reason: str) -> None:
@@ -264,6 +257,8 @@ class _Run:
         return self.table.signals[name][rows]
 
     def failed(self, tier: str, rows: Index) -> NDArray[np.object_]:
+        if tier not in self.table.failure:
+            return np.full(rows.size, "", dtype=object)
         return self.table.failure[tier][rows]
 
     def up(self, tier: str, rows: Index) -> NDArray[np.bool_]:

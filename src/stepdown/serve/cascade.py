@@ -98,6 +98,7 @@ class _Cascade:
         self.attempts: list[Attempt] = []
         self.answers: dict[str, tuple[str, Completion]] = {}
         self.outside: str | None = None
+        self.refused: list[str] = []
 
     async def run(self) -> Outcome:
         self.note_what_cannot_be_called()
@@ -110,7 +111,8 @@ class _Cascade:
             elif action.kind == "buy":
                 self.walk.bought(action.target, None)
             elif action.kind == "polish":
-                return await self.polish(action.target, decision)
+                if (done := await self.polish(action.target, decision)) is not None:
+                    return done
             else:
                 return self.end(action.target or None, decision)
 
@@ -139,6 +141,7 @@ class _Cascade:
 
     async def call(self, tier: str, decision: Decision) -> None:
         why = decision.reason
+        self.forget_polish()
         request = self.request(tier, self.text)
         if self.messages is not None and self.step.task.prompt_for(tier) is None:
             request = msgspec.structs.replace(request, messages=self.messages)
@@ -225,20 +228,34 @@ class _Cascade:
     def book(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
 
-    async def polish(self, tier: str, decision: Decision) -> Outcome:
-        """Let a tier rewrite the last draft; where that fails the draft stands."""
+    def forget_polish(self) -> None:
+        """A tier that could not polish the last draft may be able to polish the next one."""
+        for name in self.refused:
+            self.walk.unavailable.pop(f"polish {name}", None)
+        self.refused.clear()
+
+    async def polish(self, tier: str, decision: Decision) -> Outcome | None:
+        """Let a tier rewrite the last draft; where that fails the draft stands.
+
+        None when the tier cannot polish it at all: then the policy must say what comes next.
+        """
         draft = tiers_in(self.walk.called)[-1]
         text = self.answers[draft][0]
         request = self.request(tier, text)
         try:
             done, attempt = await self.ask(tier, request, "polish", decision.reason)
+        except Unavailable as error:
+            self.book(self.failed(tier, "polish", decision.reason, error))
+            self.walk.down(f"polish {tier}", "unavailable")
+            self.refused.append(tier)
+            return None
         except ModelError as error:
             self.book(self.failed(tier, "polish", decision.reason, error))
-            return self.end(draft, decision)
+            return self.end(draft, _unpolished(decision))
         answer = read_answer(self.step.task, tier, done)
         self.book(msgspec.structs.replace(attempt, failure=answer.failure, answer=answer.text))
         if answer.text is None or answer.failure:
-            return self.end(draft, decision)
+            return self.end(draft, _unpolished(decision))
         name = polished(draft, tier)
         self.answers[name] = (answer.text, done)
         return self.end(name, decision)
@@ -253,3 +270,8 @@ class _Cascade:
             outside_guarantee=self.outside,
             attempts=tuple(self.attempts),
         )
+
+
+def _unpolished(decision: Decision) -> Decision:
+    """The draft stands because its polish failed, as the replays call it."""
+    return msgspec.structs.replace(decision, reason="polish_failed")

@@ -172,7 +172,8 @@ class Service:
     def _baseline_usd(self, task: str, outcome: Outcome) -> float | None:
         """What the baseline tier costs for this request: paid if it was called, else its mean."""
         for attempt in outcome.attempts:
-            if attempt.tier == self._baseline and attempt.failure is None:
+            called = attempt.kind == "call" and attempt.failure is None
+            if called and attempt.tier == self._baseline:
                 return attempt.cost_usd
         mean = self._lock.tasks[task].expected.get("baseline_usd")
         return mean.value if mean else None
@@ -203,7 +204,8 @@ def _last_text(messages: Sequence[Message]) -> str:
 
 def _confidence(outcome: Outcome) -> float | None:
     by = outcome.answered_by
-    return next((a.confidence for a in reversed(outcome.attempts) if a.tier == by), None)
+    calls = [a for a in outcome.attempts if a.kind == "call" and a.tier == by]
+    return calls[-1].confidence if calls else None
 
 
 def _total(costs: Sequence[float | None]) -> float | None:

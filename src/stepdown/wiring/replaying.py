@@ -125,4 +125,5 @@ def _verdict(found: Replay) -> Prose:
 def _claim(one: Estimate) -> Claim:
     unit: Unit = one.unit  # type: ignore[assignment]
     note = f"{one.unknown} unknown" if one.unknown else ""
-    return Claim(one.value, unit, one.low, one.high, 0.95, one.n, one.source, note)
+    source = "replayed rows" if one.source == "certify rows" else one.source
+    return Claim(one.value, unit, one.low, one.high, 0.95, one.n, source, note)

@@ -46,7 +46,11 @@ class Stepdown:
         """
         workspace = Workspace.open(Path(lock).resolve().parent)
         ledger = workspace.ledger()
-        service = open_service(workspace, ledger.append, tasks=tasks)
+        try:
+            service = open_service(workspace, ledger.append, tasks=tasks)
+        except BaseException:
+            ledger.close()
+            raise
         return cls(workspace, service, ledger.close)
 
     def run(self, task: str, text: str, *, request_id: str | None = None, **hints: str) -> Reply:

@@ -57,7 +57,15 @@ class Workspace:
         return self.project.state / "ledger"
 
     def ledger(self) -> SpoolLedger:
-        """Open the ledger."""
+        """Open the ledger to append to it; begin one where there is none."""
+        return SpoolLedger(self.ledger_path)
+
+    def kept_ledger(self) -> SpoolLedger:
+        """Open the ledger to read it.
+
+        Raises:
+            DataError: there is none; nothing is written.
+        """
         return open_ledger(self.ledger_path)
 
     def lock(self) -> Lock:

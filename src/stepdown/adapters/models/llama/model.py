@@ -219,7 +219,10 @@ class _Forks:
     def branches(self, prefix: Tokens, choices: Sequence[int]) -> dict[int, float]:
         """Return choice -> probability among the choices."""
         _still_wanted(self._stop)
-        answer = self._runtime.ask(fork_body(self._prompt, prefix, choices))
+        body = fork_body(self._prompt, prefix, choices)
+        if self._asked:  # the same call has just read the prompt: reuse depends on nothing earlier
+            body["cache_prompt"] = True
+        answer = self._runtime.ask(body)
         self._asked.append(read_usage(answer))
         top = answer["choices"][0]["logprobs"]["content"][0]["top_probs"]
         return {entry["id"]: entry["prob"] for entry in top}
