@@ -16,7 +16,7 @@ SORTER = Contract(
 )
 LINES = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=40
-).map(str.strip)  # fmt: skip
+).map(str.strip)
 WORDS = st.text("ab:{}.*\\( ", max_size=12)
 
 

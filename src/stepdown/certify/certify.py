@@ -32,6 +32,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """What certification may look at. Rows of `tune` and `certify` share no group.
 
     `split` says in words how the rows were split; `data` holds digests of the three parts.
+    `clustered`: the user's own groups (conversations) may hold several rows, and the promise is
+    for rows; otherwise groups are near-duplicates, and one row of each is tested.
     """
 
     tune: Sequence[Outcome]
@@ -40,6 +42,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     split: str
     data: Mapping[str, str]
     reference: str = "gold"
+    clustered: bool = False
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -127,30 +130,34 @@ def _search_and_test(task: Task, evidence: Evidence, terms: Terms, t: _Tables) -
         return _declared(task, evidence, terms, t, _by_hand(task, t.order))
     found = [searched(t.tune, policy) for policy in candidates(t.tune, t.order)]
     along = path(found, searched(t.tune, alone))
-    tested = _test(task, terms, t, along)
-    chosen = tested.chosen if tested else 0
+    tested = _test(task, evidence, terms, t, along)
+    chosen = _pick(tested, t, along)
     policy = along[chosen].policy
-    guarantee = _guarantee(task, evidence, terms, t, tested, along)
+    guarantee = _guarantee(task, evidence, terms, t, tested, along, chosen)
     return _result(
         task, terms, t, policy, guarantee, found=found, along=along, chosen=chosen, tested=tested
     )
 
 
 def _test(
-    task: Task, terms: Terms, t: _Tables, along: Sequence[Searched]
+    task: Task, evidence: Evidence, terms: Terms, t: _Tables, along: Sequence[Searched]
 ) -> PathCertificate | None:
     if len(along) < 2:
         return None
     _refuse_relook(task, terms, t, along)
     promise = task.promise
     table = np.array([_differences(one.policy, t.certify, task.ceiling) for one in along])
+    named = zip(t.certify.groups, t.certify.query_ids, strict=True)
+    groups = [f"row {query}" if group is None else group for group, query in named]
     return certify_path(
         table,
         promise.max_loss,
         promise.delta,
         start(along, promise.max_loss, t.tune.n, t.certify.n),
+        groups if len(set(groups)) < len(groups) else None,
         scores="binary" if task.labels else "graded",
         seed=seed_from(_rows_digest(t.certify)),
+        per="row" if evidence.clustered else "group",
     )
 
 
@@ -166,6 +173,21 @@ def _rows_digest(table: Panel) -> str:
 
 def _tested_digest(task: Task, along: Sequence[Searched]) -> str:
     return digest([task.promise, [to_plain(one.policy) for one in along]])
+
+
+def _pick(tested: PathCertificate | None, t: _Tables, along: Sequence[Searched]) -> int:
+    """Return the certified policy that is cheapest on the certify rows; 0 is the ceiling itself.
+
+    The sequence keeps its error chance for all policies that pass together, so any of them may be
+    taken, and one that saves nothing is not. Where a cost is unknown the furthest on the path wins.
+    """
+    if tested is None or not tested.certified:
+        return 0
+    passed = [0, *(policy.index for policy in tested.policies if policy.passed and policy.index)]
+    costs = [replay_array(along[i].policy, t.certify).cost_usd.mean() for i in passed]
+    if np.isnan(costs).any():
+        return tested.chosen
+    return passed[int(np.argmin(costs))]
 
 
 def _refuse_relook(task: Task, terms: Terms, t: _Tables, along: Sequence[Searched]) -> None:
@@ -187,19 +209,20 @@ def _guarantee(
     t: _Tables,
     tested: PathCertificate | None,
     along: Sequence[Searched],
+    chosen: int,
 ) -> Guarantee:
-    certified = tested is not None and tested.certified
+    certified = chosen > 0
     looks = _looks(task, terms, t, along) if tested else terms.looks
     rows = _rows_digest(t.certify)
     spent = [look for look in looks if look.certify_digest == rows]
-    policy = along[tested.chosen].policy if tested else along[0].policy
+    policy = along[chosen].policy
     base = _evidence_of(evidence, terms, t)
     return msgspec.structs.replace(
         base,
         state="certified" if certified else "ceiling",
         level=task.promise.max_loss,
         delta=sum(look.delta for look in spent) or task.promise.delta,
-        bound=tested.loss_bound if tested and certified else 0.0,
+        bound=tested.policies[chosen].loss_bound if tested and certified else 0.0,
         loss=_loss(task, t, policy),
         method=tested.method if tested else "nothing cheaper than the ceiling to test",
         assumptions=(tested.assumptions,) if tested else (),
@@ -207,7 +230,7 @@ def _guarantee(
         seed=seed_from(rows),
         labels_needed=None if certified else _labels(task, along),
         labels_used=_disagreements(policy, t, task.ceiling),
-        why=_why(tested, along),
+        why=_why(tested, along, chosen),
     )
 
 
@@ -271,11 +294,13 @@ def _labels(task: Task, along: Sequence[Searched]) -> int | None:
     return labels_needed(minus, plus, promise.max_loss, promise.delta * 0.85).rows
 
 
-def _why(tested: PathCertificate | None, along: Sequence[Searched]) -> str:
+def _why(tested: PathCertificate | None, along: Sequence[Searched], chosen: int) -> str:
     if tested is None:
         return "No policy on the tune rows is cheaper than the ceiling."
+    if chosen:
+        return f"Policy {chosen} of {len(along) - 1} on the path from the ceiling to the cheapest."
     if tested.certified:
-        return f"{tested.chosen} of {len(along) - 1} cheaper policies on the path were certified."
+        return "What could be certified saves nothing on the certify rows; the ceiling answers."
     return "No policy cheaper than the ceiling passed the test; the ceiling answers everything."
 
 

@@ -67,7 +67,7 @@ def certify(
         n_train=len(workspace.part(task, "train")),
         split=workspace.whole_split.description,
         data=workspace.split_digests(task),
-        reference="gold",
+        clustered=workspace.project.data is not None and workspace.project.data.group is not None,
     )
     terms = Terms(
         settings=workspace.project.settings_digest(task),
