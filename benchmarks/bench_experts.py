@@ -86,6 +86,7 @@ def measure(kind: str, cache: Path, threads: int, train: Rows, test: Rows) -> di
         "out_of_fold_accuracy": head.card.out_of_fold_accuracy,
         "penalty": head.card.penalty,
         "temperature": head.card.temperature,
+        "lexical_scale": head.card.lexical_scale,
         "fit_s": fit_s,
         **speed(expert, test[0]),
         "cold_start_s": cold_start_s(kind, cache, weights, path),
@@ -98,8 +99,8 @@ def measure(kind: str, cache: Path, threads: int, train: Rows, test: Rows) -> di
 def quality(expert: Expert, test: Rows) -> dict[str, Any]:
     """Return accuracy, ranking and calibration on the test rows."""
     embeddings = expert.encoder.embed(test[0])
-    after = expert.head.predict_proba(embeddings)
-    before = softmax(expert.head.linear.logits(embeddings))
+    logits = expert.head.logits(embeddings, expert.lexical(test[0]))
+    after, before = softmax(logits, expert.head.card.temperature), softmax(logits)
     guess = np.array(expert.labels)[after.argmax(axis=1)]
     correct = (guess == np.array(test[1])).astype(float)
     confidence = after.max(axis=1).astype(float)

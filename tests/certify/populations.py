@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from stepdown.certify.calibration import with_confidence
 from stepdown.certify.certify import Certified, Evidence, Terms, certify_task
-from stepdown.core.lock import LockedTask
+from stepdown.core.confidence import Calibrator
 from stepdown.core.outcome import Outcome
+from stepdown.core.policy import Policy
 from stepdown.core.replay_array import Panel, replay_array
 from stepdown.core.task import Promise, Task
 
@@ -26,7 +28,7 @@ class World(Struct, frozen=True):
     """`right`: tier -> chance of a right answer, given the signal s in (0, 1), uniform."""
 
     right: Mapping[str, Callable[[Floats], Floats]]
-    price: Mapping[str, float | None] = PRICES
+    price: Mapping[str, float | None] = msgspec.field(default_factory=PRICES.copy)
 
     def draw(self, n: int, seed: Sequence[int], part: str = "q") -> list[Outcome]:
         """Return n independent rows; every tier has a signal of its own."""
@@ -48,8 +50,10 @@ class World(Struct, frozen=True):
             signals={"label_prob": float(signal)},
         )
 
-    def true_loss(self, locked: LockedTask, points: int = 40_000) -> float:
-        """Return the loss of a locked policy on endless rows: expected scores on a fine lattice."""
+    def true_loss(
+        self, policy: Policy, maps: Mapping[str, Calibrator], points: int = 20_000
+    ) -> float:
+        """Return the loss of a policy on endless rows: expected scores on a fine lattice."""
         steps = np.arange(points)
         tiers = list(self.right)
         # One low-discrepancy sequence a tier (Weyl 1916), so that two signals are independent.
@@ -65,7 +69,7 @@ class World(Struct, frozen=True):
             failure={t: np.full(points, "", dtype=object) for t in tiers},
             signals={f"{t}.label_prob": signal[t] for t in tiers},
         )
-        done = replay_array(locked.policy, with_confidence(table, locked.confidence))
+        done = replay_array(policy, with_confidence(table, maps))
         return float((score["big"] - done.score).mean())
 
 
@@ -101,8 +105,6 @@ def certified(
     delta: float = 0.1,
     **keys: Any,
 ) -> Certified:
-    from msgspec.structs import replace
-
-    task = replace(task, promise=Promise(max_loss, delta))
+    task = msgspec.structs.replace(task, promise=Promise(max_loss, delta))
     evidence = Evidence(tune=tune, certify=certify, n_train=0, split="by row", data={})
     return certify_task(task, evidence, terms(**keys))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import socket
 from pathlib import Path
 
 import pytest
-from tiny_project import TOML, envelope, rows, stepdown
+from tiny_project import TOML, envelope, rows, stepdown, write_jsonl
 
 LOG = '{"step": "a", "model": "gpt-4o-mini", "input_tokens": 10, "output_tokens": 2}\n'
 
@@ -98,6 +99,14 @@ def test_no_data_in_the_project_is_said(plain: Path) -> None:
 def test_empty_rows_are_said(plain: Path) -> None:
     (plain / "rows.jsonl").write_text("", encoding="utf-8")
     assert "rows.jsonl holds no rows" in said(stepdown("train", "-p", plain))
+
+
+def test_too_few_rows_to_certify_are_counted_and_no_lock_is_written(plain: Path) -> None:
+    write_jsonl(plain / "rows.jsonl", rows()[:40])
+    stepdown("train", "-p", plain)
+    text = said(stepdown("certify", "-p", plain))
+    assert "6 tune and 14 certify rows" in text
+    assert not (plain / "stepdown.lock").exists()
 
 
 def test_a_label_outside_the_set_names_file_and_line(plain: Path) -> None:
@@ -225,6 +234,14 @@ def test_a_lock_that_is_none_is_refused_and_kept(certified: Path, text: str) -> 
     assert (certified / "stepdown.lock").read_text(encoding="utf-8") == text
 
 
+def test_a_lock_that_was_edited_by_hand_is_refused(certified: Path) -> None:
+    path = certified / "stepdown.lock"
+    text = path.read_text(encoding="utf-8")
+    assert "0.12" in text
+    path.write_text(text.replace("0.12", "0.02"), encoding="utf-8")
+    assert "stepdown.lock" in said(stepdown("ask", "topic", "hello", "-p", certified))
+
+
 def test_a_port_in_use_is_named(certified: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -265,14 +282,13 @@ def test_an_empty_text_is_not_answered(certified: Path) -> None:
     assert "The text is empty" in said(stepdown("ask", "topic", "  ", "-p", certified))
 
 
-def test_a_text_that_only_the_recorded_tier_could_answer_ends_with_1(plain: Path) -> None:
-    retoml(plain, "max_loss = 0.12, delta = 0.2", "max_loss = 0.001, delta = 0.01")
-    stepdown("train", "-p", plain)
-    stepdown("certify", "-p", plain)
-    done = stepdown("ask", "topic", "my very own words", "-p", plain)
-    text = done.stderr + done.stdout
-    assert "recording" in text
-    assert done.exit_code in (0, 1)
+def test_a_text_that_only_the_recorded_tier_could_answer_ends_with_1_and_says_so(
+    plain: Path,
+) -> None:
+    retoml(plain, '["expert", "frontier"]', '["frontier"]')
+    assert stepdown("certify", "-p", plain).exit_code == 1
+    text = said(stepdown("ask", "topic", "my very own words", "-p", plain), 1)
+    assert "Only the recorded tier could answer this" in text
 
 
 def test_outcomes_of_other_rows_are_refused(certified: Path) -> None:
@@ -306,8 +322,9 @@ def test_a_broken_log_line_is_counted_and_named_and_the_rest_is_read(tmp_path: P
     (tmp_path / "log.jsonl").write_text(LOG * 3 + '{"step": "a", \n' + LOG, encoding="utf-8")
     done = stepdown("audit", tmp_path / "log.jsonl", "--json")
     assert done.exit_code == 0
-    assert "log.jsonl:4" in done.stdout
-    assert "not JSON" in json.dumps(envelope(done)["data"])
+    refused = json.dumps(envelope(done)["data"])
+    assert "not JSON" in refused
+    assert re.search(r"log\.jsonl.{0,40}\b4\b", refused), refused
 
 
 def test_a_log_of_broken_lines_only_is_refused(tmp_path: Path) -> None:
@@ -345,6 +362,16 @@ def test_spending_that_is_declined_ends_quietly_and_writes_nothing(tmp_path: Pat
     assert not to.exists()
 
 
-def test_a_frontier_without_a_list_price_is_refused(tmp_path: Path) -> None:
-    done = stepdown("demo", "--to", tmp_path / "d", "--frontier", "openai:no-such-model")
-    assert "No list price is known" in said(done)
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("openai:no-such-model", "No list price is known"),
+        ("mistral:mistral-large-latest", "is not a model"),
+        ("gpt-4o", "is not a model"),
+    ],
+)
+def test_a_frontier_that_cannot_be_called_is_refused_and_nothing_is_written(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    assert why in said(stepdown("demo", "--to", tmp_path / "d", "--yes", "--frontier", name))
+    assert not (tmp_path / "d").exists()

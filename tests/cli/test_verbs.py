@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from tiny_project import TOML, envelope, rows, stepdown
+from tiny_project import TOML, envelope, rows, stepdown, write_jsonl
 
 from stepdown.config.project import load_project
 
@@ -103,7 +103,9 @@ def test_the_loop_verb_by_verb_from_nothing(plain: Path) -> None:
 
 def test_eval_before_training_shows_the_tiers_that_can_answer(plain: Path) -> None:
     found = envelope(stepdown("eval", "-p", plain, "--json"))
-    assert [t["tier"] for t in found["data"]["tasks"][0]["tiers"]] == ["frontier"]
+    scores = {t["tier"]: t["score"]["value"] for t in found["data"]["tasks"][0]["tiers"]}
+    assert scores["expert"] is None
+    assert scores["frontier"] > 0.9
 
 
 def test_an_eval_of_an_untrained_tier_says_what_to_run(plain: Path) -> None:
@@ -120,14 +122,15 @@ def test_certify_before_training_says_what_to_run_and_writes_no_lock(plain: Path
 
 
 def test_a_promise_that_cannot_be_certified_ends_with_1_and_locks_the_ceiling(plain: Path) -> None:
-    strict = TOML.replace("max_loss = 0.12, delta = 0.2", "max_loss = 0.001, delta = 0.01")
+    strict = TOML.replace("max_loss = 0.12, delta = 0.2", "max_loss = 0.05, delta = 0.05")
     (plain / "stepdown.toml").write_text(strict, encoding="utf-8")
+    write_jsonl(plain / "rows.jsonl", rows()[:80])
     stepdown("train", "-p", plain)
     done = stepdown("certify", "-p", plain, "--json")
-    assert done.exit_code == 1
+    assert done.exit_code == 1, done.output
     task = envelope(done)["data"]["tasks"][0]
     assert task["guarantee"]["state"] == "ceiling"
-    assert "labels" in task["verdict"]
+    assert "more labelled rows would decide" in task["verdict"]
     asked = envelope(stepdown("ask", "topic", rows()[2]["text"], "-p", plain, "--json"))
     assert asked["data"]["trace"]["answered_by"] == "frontier"
 
@@ -197,6 +200,6 @@ def test_a_tier_without_price_warns_and_its_costs_are_unknown_and_counted(plain:
     assert found["warnings"] == [
         "tiers.frontier has no price: its cost is unknown and counted as such."
     ]
-    (tier,) = found["data"]["tasks"][0]["tiers"]
+    tier = found["data"]["tasks"][0]["tiers"][-1]
     assert tier["usd_per_1k"]["value"] is None
     assert tier["cost_unknown"] == 24

@@ -23,6 +23,7 @@ model = "head:static-minilm-256"
 price = { usd_per_hour = 0.1 }
 [tiers.big]
 model = "recorded:frontier.jsonl"
+place = "vendor"
 [tasks.topic]
 kind = "classify"
 labels = ["a", "b"]
@@ -112,7 +113,7 @@ def test_an_unknown_key_unlike_any_other_lists_what_is_known(tmp_path: Path) -> 
         ),
         ("delta = 0.1", "delta = 0.9", r"delta must lie between 0 and 0\.5, got 0\.9"),
         ("Message: {input}", "Message", r"`user` must hold \{input\} exactly once"),
-        ('model = "recorded:frontier.jsonl"', 'model = "x:y"\nplace = "moon"', r"moon.*place"),
+        ('place = "vendor"', 'place = "moon"', r"moon.*tiers\.big\.place"),
         ('model = "recorded:frontier.jsonl"', "timeout_s = 1", r"missing.*`model`.*`tiers\.big`"),
         ('model = "recorded:frontier.jsonl"', 'model = "x:y"\ntimeout_s = 0', r"> 0.*timeout_s"),
         ('baseline = "big"', "review_days = 0", r">= 1.*review_days"),
@@ -138,6 +139,7 @@ def test_a_wrong_type_or_value_names_its_place(
         ('labels = ["a", "b"]', "", "needs at least two different `labels`", ""),
         ('labels = ["a", "b"]', 'labels = ["a", "a"]', "`labels` names 'a' twice", ""),
         ('labels = ["a", "b"]', 'labels = ["a", "b", "a"]', "`labels` names 'a' twice", ""),
+        ('kind = "classify"', 'kind = "classify"\nboundary = "self_hosted"', "outside", "boundary"),
         ('kind = "classify"', 'kind = "extract"', "kind 'extract' needs `fields`", ""),
         ('["little", "big"]', "[]", "must name at least one tier", ""),
         ('["little", "big"]', '["big", "big"]', "none twice", ""),

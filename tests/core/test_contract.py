@@ -14,9 +14,9 @@ SORTER = Contract(
     system="You sort messages.\nBe brief.",
     output='{"intent": "{answer}"}',
 )
-LINES = st.text(
-    st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=40
-).map(str.strip)
+LINES = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=40).map(
+    str.strip
+)
 WORDS = st.text("ab:{}.*\\( ", max_size=12)
 
 

@@ -12,6 +12,7 @@ from stepdown.core.policy import Action, Clause, Policy, Row, cascade
 from stepdown.core.replay import replay
 from stepdown.core.replay_array import panel, replay_array
 
+
 def same(scalar: float | None, vector: float) -> bool:
     return math.isnan(vector) if scalar is None else math.isclose(scalar, vector, abs_tol=1e-12)
 

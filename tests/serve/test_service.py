@@ -78,9 +78,7 @@ class Shop:
         )
 
     async def ask(self, text: str = f"Sort: {SECRET}", **keys: Any) -> Any:
-        call = Call(
-            **{"id": "r1", "model": "intent", "messages": (Message("user", text),), **keys}
-        )
+        call = Call(**{"id": "r1", "model": "intent", "messages": (Message("user", text),), **keys})
         return await self.service.answer(call)
 
 

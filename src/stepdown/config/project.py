@@ -21,7 +21,7 @@ from stepdown.config.schema import (
     struct_in,
 )
 from stepdown.core.digest import digest
-from stepdown.core.task import Task
+from stepdown.core.task import Place, Task, within
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ConfigError
 
@@ -203,7 +203,7 @@ def _tier(name: str, said: TierKeys) -> Tier:
     return Tier(
         name=name,
         model=said.model,
-        place=said.place,
+        place=said.place or _place(said),
         price=price,
         priced_as=said.priced_as,
         recording=said.recording,
@@ -213,10 +213,23 @@ def _tier(name: str, said: TierKeys) -> Tier:
     )
 
 
+def _place(said: TierKeys) -> Place:
+    if said.model.partition(":")[0] not in ("openai", "anthropic"):
+        return "embedded"
+    return "vendor" if said.base_url is None else "self_hosted"
+
+
 def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
     for tier in [*said.tiers, *said.prompts, *said.thresholds]:
         if tier not in tiers:
             raise ConfigError(f"tasks.{name}: no tier {tier!r}.", _nearest(tier, tiers, "tiers"))
+    for tier in said.tiers:
+        if not within(tiers[tier].place, said.boundary):
+            raise ConfigError(
+                f"tasks.{name}: the tier {tier!r} is at {tiers[tier].place!r}, outside the "
+                f"boundary {said.boundary!r}; its data may never go there.",
+                "Remove the tier from `tiers`, or widen `boundary`.",
+            )
     problem = _task_problem(said)
     if problem:
         raise ConfigError(f"tasks.{name}: {problem}")

@@ -41,11 +41,13 @@ class PriceKeys(Struct, frozen=True, forbid_unknown_fields=True):
 class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """[tiers.NAME]: whatever can answer. `priced_as` is PROVIDER/MODEL of the price list.
 
-    `recording` says what the answers of a recorded tier are; every table that shows it repeats it.
+    `place` says where the data go. Without it: embedded; for a hosted wire self_hosted when it has
+    a `base_url` of its own, else vendor. `recording` says what the answers of a recorded tier are;
+    every table that shows the tier repeats it.
     """
 
     model: str
-    place: Place = "embedded"
+    place: Place | None = None
     price: PriceKeys | None = None
     priced_as: str | None = None
     recording: str = "recorded answers"

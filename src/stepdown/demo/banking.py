@@ -6,12 +6,12 @@ counted, and policies are ordered by the share that the ceiling must answer.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from stepdown.adapters.tables.rows import read_rows
 from stepdown.core.outcome import Outcome
 from stepdown.demo.loop import Screen
 from stepdown.errors import DataError
@@ -58,7 +58,7 @@ def prepare(folder: Path, data: Path) -> None:
     """Write a project for the set in `data` into a folder; an existing one is kept.
 
     Raises:
-        DataError: the folder with the data lacks train.csv or test.csv.
+        DataError: the folder with the data lacks train.csv or test.csv, or they are others.
     """
     for name in ("train.csv", "test.csv"):
         if not (data / name).is_file():
@@ -78,11 +78,12 @@ def prepare(folder: Path, data: Path) -> None:
 
 
 def _rows(path: Path, name: str) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as lines:
-        found = list(csv.DictReader(lines))
+    found = list(read_rows(path))
+    if not found or not {"text", "category"} <= set(found[0][1]):
+        raise DataError(f"{path} is not a file of banking77.", "Its columns are text and category.")
     return [
         {"id": f"{name}-{number}", "text": row["text"], "intent": row["category"]}
-        for number, row in enumerate(found)
+        for number, (_, row) in enumerate(found)
     ]
 
 

@@ -17,7 +17,7 @@ def expected(frontier: str, messages: int) -> float:
     more; tokens are those of the recorded answers.
 
     Raises:
-        ConfigError: the model has no list price.
+        ConfigError: the provider is not one that the demo calls, or the model has no list price.
     """
     from stepdown.adapters.prices.listed import price_of
     from stepdown.adapters.prices.tokens import estimate_tokens
@@ -25,7 +25,7 @@ def expected(frontier: str, messages: int) -> float:
     from stepdown.core.request import Usage, encode_answer
 
     provider, _, model = frontier.partition(":")
-    if not model:
+    if provider not in ("openai", "anthropic") or not model:
         raise ConfigError(
             f"--frontier {frontier!r} is not a model.", "Write anthropic:MODEL or openai:MODEL."
         )

@@ -17,8 +17,8 @@ from msgspec import Struct
 from stepdown.core.confidence import Calibrator, read_signals
 from stepdown.core.decide import Decision
 from stepdown.core.policy import Policy, confidence_of, polished, tiers_in
-from stepdown.core.request import Completion, Message, Request
-from stepdown.core.requesting import read_answer, request_for
+from stepdown.core.request import Completion, Message, Request, Tool
+from stepdown.core.requesting import Answer, read_answer, request_for
 from stepdown.core.task import Task, within
 from stepdown.core.tier import Tier
 from stepdown.core.trace import Attempt
@@ -44,6 +44,14 @@ class Step(Struct, frozen=True, kw_only=True):
     confidence: Mapping[str, Calibrator] = {}
 
 
+class Asked(Struct, frozen=True, kw_only=True):
+    """What else the caller asked for; it reaches the tiers that get the caller's own request."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    tools: tuple[Tool, ...] = ()
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a walk ended. `answer` is canonical; None when it abstained."""
 
@@ -53,6 +61,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     decision: Decision
     outside_guarantee: str | None
     attempts: tuple[Attempt, ...]
+    error: ModelError | None = None
 
 
 async def run(
@@ -62,6 +71,7 @@ async def run(
     request_id: str,
     draw: float,
     messages: tuple[Message, ...] | None = None,
+    asked: Asked = Asked(),
     clock: Clock = Clock(),
 ) -> Outcome:
     """Answer `text` by the step's policy.
@@ -72,9 +82,10 @@ async def run(
         request_id: names the attempts.
         draw: uniform in [0, 1), for policies that mix.
         messages: the caller's own request, for tiers that have no prompt of their own.
+        asked: the caller's own parameters, for the same tiers.
         clock: where time comes from.
     """
-    return await _Cascade(step, text, request_id, draw, messages, clock).run()
+    return await _Cascade(step, text, request_id, draw, messages, asked, clock).run()
 
 
 class _Cascade:
@@ -87,12 +98,15 @@ class _Cascade:
         request_id: str,
         draw: float,
         messages: tuple[Message, ...] | None,
+        asked: Asked,
         clock: Clock,
     ) -> None:
         self.step = step
         self.text = text
         self.request_id = request_id
         self.messages = messages
+        self.asked = asked
+        self.error: ModelError | None = None
         self.clock = clock
         self.walk = Walk(step.policy, {"draw": draw})
         self.attempts: list[Attempt] = []
@@ -144,7 +158,7 @@ class _Cascade:
         self.forget_polish()
         request = self.request(tier, self.text)
         if self.messages is not None and self.step.task.prompt_for(tier) is None:
-            request = msgspec.structs.replace(request, messages=self.messages)
+            request = self.as_asked(request)
         try:
             done, attempt = await self.ask(tier, request, "call", why)
         except Unavailable as error:
@@ -160,9 +174,22 @@ class _Cascade:
         able = self.step.models[tier].capabilities
         return request_for(self.step.task, tier, self.request_id, text, capabilities=able)
 
+    def as_asked(self, request: Request) -> Request:
+        """Return the request as the caller wrote it."""
+        asked = self.asked
+        return msgspec.structs.replace(
+            request,
+            messages=self.messages or (),
+            max_tokens=asked.max_tokens,
+            temperature=request.temperature if asked.temperature is None else asked.temperature,
+            tools=asked.tools,
+        )
+
     def take(self, tier: str, done: Completion, attempt: Attempt) -> None:
         """Read a tier's answer and its signals."""
         answer = read_answer(self.step.task, tier, done)
+        if done.tool_calls:
+            answer = Answer(answer.text or "")
         signals = read_signals(done)
         calibrator = self.step.confidence.get(tier)
         confidence = calibrator.apply(signals) if calibrator else None
@@ -203,6 +230,7 @@ class _Cascade:
         )
 
     def failed(self, tier: str, kind: str, why: str, error: ModelError) -> Attempt:
+        self.error = error
         attempt = self.attempt(tier, kind, why, self.clock.now())
         free = isinstance(error, Unavailable)
         return msgspec.structs.replace(
@@ -269,6 +297,7 @@ class _Cascade:
             decision=decision,
             outside_guarantee=self.outside,
             attempts=tuple(self.attempts),
+            error=self.error,
         )
 
 

@@ -10,13 +10,15 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.call import Call, Reply
+from stepdown.core.contract import Contract
 from stepdown.core.digest import draw, seed_from
 from stepdown.core.lock import Lock, LockedTask
 from stepdown.core.policy import Policy, single
 from stepdown.core.request import Message
+from stepdown.core.task import Task
 from stepdown.core.trace import GuaranteeState, Trace
-from stepdown.errors import InputError, Unavailable
-from stepdown.serve.cascade import Clock, Outcome, Step, run
+from stepdown.errors import InputError, ModelError, Unavailable
+from stepdown.serve.cascade import Asked, Clock, Outcome, Step, run
 
 DIRECT = "tier:"
 
@@ -53,6 +55,7 @@ class Service:
             request_id=call.id,
             draw=draw(self._seed, call.id),
             messages=plan.messages,
+            asked=Asked(max_tokens=call.max_tokens, temperature=call.temperature, tools=call.tools),
             clock=self._clock,
         )
         trace = self._trace(call, plan, outcome, self._clock.seconds() - start)
@@ -108,14 +111,18 @@ class Service:
         text = step.task.contract.take_input(call.messages)
         if text is not None and not call.tools and state != "withdrawn":
             return _Plan(step=step, text=text, messages=call.messages, state=state)
-        why = "contract" if text is None or call.tools else "withdrawn"
+        ceiling = msgspec.structs.replace(step, policy=_ceiling_only(step.policy))
+        if text is not None and not call.tools:
+            return _Plan(
+                step=ceiling, text=text, messages=call.messages, state=state, outside="withdrawn"
+            )
         return _Plan(
-            step=msgspec.structs.replace(step, policy=_ceiling_only(step.policy)),
-            text=_last_text(call.messages) if text is None else text,
+            step=msgspec.structs.replace(ceiling, task=_as_it_is(step.task)),
+            text=_last_text(call.messages),
             messages=call.messages,
             state=state,
-            outside=why,
-            matched=text is not None and not call.tools,
+            outside="contract",
+            matched=False,
         )
 
     def _direct(self, call: Call) -> _Plan:
@@ -190,6 +197,13 @@ class _Plan(Struct, frozen=True, kw_only=True):
     matched: bool = True
 
 
+def _as_it_is(task: Task) -> Task:
+    """Return the task without its contract: an unmatched request is passed on, and so is its
+    answer, because nobody knows which shape the caller expects.
+    """
+    return msgspec.structs.replace(task, contract=Contract(), labels=(), fields=())
+
+
 def _ceiling_only(policy: Policy) -> Policy:
     rows = single(policy.ceiling).rows
     return Policy(tiers=policy.tiers, rows=rows)
@@ -215,12 +229,10 @@ def _total(costs: Sequence[float | None]) -> float | None:
 
 def _reply(call: Call, plan: _Plan, outcome: Outcome, trace: Trace) -> Reply:
     done = outcome.completion
-    if outcome.answer is None or done is None:
-        details = [a.failure_detail for a in outcome.attempts if a.failure_detail]
-        why = details[-1] if details else f"No allowed tier was sure ({outcome.decision.reason})."
-        raise Unavailable(f"No answer for the task {plan.step.task.name!r}. {why}")
+    if done is None or (outcome.answer is None and not done.tool_calls):
+        raise _no_answer(plan, outcome)
     return Reply(
-        text=plan.step.task.contract.render(outcome.answer),
+        text=plan.step.task.contract.render(outcome.answer or ""),
         model=call.model,
         trace=trace,
         finish_reason=done.finish_reason,
@@ -229,6 +241,14 @@ def _reply(call: Call, plan: _Plan, outcome: Outcome, trace: Trace) -> Reply:
         recorded=done.recorded,
         note=_note(plan, outcome),
     )
+
+
+def _no_answer(plan: _Plan, outcome: Outcome) -> ModelError:
+    """Return the error of the last tier that failed, so that the caller knows whether to retry."""
+    details = [a.failure_detail for a in outcome.attempts if a.failure_detail]
+    why = details[-1] if details else f"No allowed tier was sure ({outcome.decision.reason})."
+    kind = type(outcome.error) if outcome.error is not None else Unavailable
+    return kind(f"No answer for the task {plan.step.task.name!r}. {why}")
 
 
 def _note(plan: _Plan, outcome: Outcome) -> str:

@@ -54,12 +54,16 @@ class Expert(Struct, frozen=True, eq=False):
 
     def predict_proba(self, texts: Sequence[str]) -> "NDArray[float32]":
         """Return calibrated probabilities, shape (texts, labels)."""
-        return self.head.predict_proba(self.encoder.embed(texts))
+        return self.head.predict_proba(self.encoder.embed(texts), self.lexical(texts))
+
+    def lexical(self, texts: Sequence[str]) -> "NDArray[float32] | None":
+        """Return what the head's lexicon makes of the texts; None where it has no lexicon."""
+        return self.head.lexicon.embed(texts) if self.head.lexicon else None
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """Return label, distribution and familiarity of each text, from one pass of the encoder."""
         embeddings = self.encoder.embed(texts)
-        rows = self.head.predict_proba(embeddings).tolist()
+        rows = self.head.predict_proba(embeddings, self.lexical(texts)).tolist()
         familiar = self.head.familiarity.score(embeddings).tolist()
         return [_prediction(self.labels, *row) for row in zip(rows, familiar, strict=True)]
 

@@ -1,4 +1,4 @@
-"""The `head` recipe: embed, choose the penalty by cross-validation, fit, calibrate, freeze.
+"""The `head` recipe: embed, choose penalty and lexicon by cross-validation, fit, calibrate, freeze.
 
 Only the rows that it is given are read: keep test and certify rows away from it.
 """
@@ -16,12 +16,13 @@ from stepdown.ports.encoder import Encoder
 from stepdown.stats.calibrate import fit_temperature
 from stepdown.train.familiarity import fit_familiarity
 from stepdown.train.folds import assign_folds
-from stepdown.train.head import Head, HeadCard
+from stepdown.train.head import Head, HeadCard, join_features
+from stepdown.train.lexicon import Lexicon, fit_lexicon, lexical_by_fold
 from stepdown.train.logistic import Linear, fit_path
-from stepdown.train.softmax import log_loss
+from stepdown.train.softmax import row_losses
 
 if TYPE_CHECKING:
-    from numpy import float32, intp
+    from numpy import float32, float64, intp
     from numpy.typing import NDArray
 
 
@@ -31,7 +32,8 @@ class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     `penalties` run from strong to weak and are compared with the summed loss of the rows (1 / C
     in other libraries). `tolerance` is the relative gain per step below which the fit stops.
     One thread by default: sums then have one order, so equal data give equal bytes, and a busy
-    machine does not slow the fit tenfold.
+    machine does not slow the fit tenfold. `lexical_scales` are the weights tried for the lexicon
+    (none: no lexicon), above `lexical_rows` rows none is tried.
     """
 
     penalties: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -39,6 +41,8 @@ class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     max_iterations: int = 200
     tolerance: float = 1e-5
     threads: int = 1
+    lexical_scales: tuple[float, ...] = (1.0, 2.0)
+    lexical_rows: int = 4000
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be fitted."""
@@ -48,28 +52,33 @@ class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"penalties must run from strong to weak, got {self.penalties}")
         if self.folds < 2:
             raise ValueError(f"folds must be 2 or more, got {self.folds}")
+        if min(self.lexical_scales, default=1.0) <= 0:
+            raise ValueError(f"lexical_scales must be above 0, got {self.lexical_scales}")
 
 
 class _Rows(Struct, frozen=True, eq=False):
-    """Training rows: embeddings (rows, dim), label numbers and fold numbers (rows,)."""
+    """Training rows: texts, embeddings (rows, dim), label numbers and fold numbers (rows,)."""
 
+    texts: tuple[str, ...]
     embeddings: "NDArray[float32]"
     coded: "NDArray[intp]"
     names: tuple[str, ...]
     folds: "NDArray[intp]"
 
-    def where(self, kept: "NDArray[np.bool_]") -> "_Rows":
-        """Return the rows for which `kept` is true; all label names stay."""
-        return _Rows(self.embeddings[kept], self.coded[kept], self.names, self.folds[kept])
 
-
-class _Choice(Struct, frozen=True):
-    """The penalty that cross-validation chose, and what it measured there."""
+class _Choice(Struct, frozen=True, eq=False):
+    """A penalty and a lexical scale, and what cross-validation measured: losses are (rows,)."""
 
     at: int
+    scale: float
     temperature: float
     accuracy: float
-    log_loss: float
+    losses: "NDArray[float64]"
+
+    @property
+    def log_loss(self) -> float:
+        """Mean loss, in nats."""
+        return float(self.losses.mean())
 
 
 def fit_head(
@@ -97,10 +106,11 @@ def fit_head(
     recipe, data = recipe or HeadRecipe(), digest(list(zip(texts, labels, strict=True)))
     folds = assign_folds(labels, kept, recipe.folds, seed_from(data))
     coded = np.searchsorted(names, labels).astype(np.intp)
-    rows = _Rows(encoder.embed(texts), coded, tuple(names), folds)
+    rows = _Rows(tuple(texts), encoder.embed(texts), coded, tuple(names), folds)
     with _calm_blas(recipe.threads):
-        choice = _choose(_out_of_fold(rows, recipe), coded)
-        linear = _fit(rows, recipe.penalties[: choice.at + 1], recipe)[-1]
+        choice = _choose(rows, recipe)
+        lexicon = fit_lexicon(texts) if choice.scale else None
+        linear = _fit_all(rows, lexicon, choice, recipe)
         familiarity = fit_familiarity(rows.embeddings, coded, len(names))
     card = HeadCard(
         task=task,
@@ -119,8 +129,10 @@ def fit_head(
         out_of_fold_accuracy=choice.accuracy,
         out_of_fold_log_loss=choice.log_loss,
         created=created,
+        lexical_dim=lexicon.dim if lexicon else 0,
+        lexical_scale=choice.scale if lexicon else 0.0,
     )
-    return Head(card, linear, familiarity)
+    return Head(card, linear, familiarity, lexicon)
 
 
 @contextmanager
@@ -152,33 +164,74 @@ def _check(texts: Sequence[str], labels: Sequence[str], groups: Sequence[Hashabl
     return names
 
 
-def _out_of_fold(rows: _Rows, recipe: HeadRecipe) -> "NDArray[float32]":
-    """Return logits of rows by models that did not see them, shape (penalties, rows, labels)."""
+def _choose(rows: _Rows, recipe: HeadRecipe) -> _Choice:
+    """Take penalty and lexical scale by out-of-fold log loss: honest probabilities first.
+
+    The lexicon must gain more than one standard error of the paired gains of the rows, or there
+    is none. Source: Breiman et al. (1984), "Classification and regression trees", section 3.4.3.
+    """
+    plain = _best(rows, [None] * (int(rows.folds.max()) + 1), 0.0, recipe)
+    if len(rows.texts) > recipe.lexical_rows or not recipe.lexical_scales:
+        return plain
+    tables = lexical_by_fold(rows.texts, rows.folds)
+    if any(table is None for table in tables):
+        return plain
+    tried = [_best(rows, tables, scale, recipe) for scale in recipe.lexical_scales]
+    best = min(tried, key=lambda choice: choice.log_loss)
+    gains = plain.losses - best.losses
+    return best if gains.mean() > gains.std() / np.sqrt(len(gains)) else plain
+
+
+def _best(
+    rows: _Rows, tables: "list[NDArray[float32] | None]", scale: float, recipe: HeadRecipe
+) -> _Choice:
+    """Return the best penalty at one lexical scale, by log loss after temperature."""
+    choices = []
+    for at, logits in enumerate(_out_of_fold(rows, tables, scale, recipe)):
+        temperature = fit_temperature(logits, rows.coded).temperature
+        accuracy = float((logits.argmax(axis=1) == rows.coded).mean())
+        losses = row_losses(logits, rows.coded, temperature)
+        choices.append(_Choice(at, scale, temperature, accuracy, losses))
+    return min(choices, key=lambda choice: choice.log_loss)
+
+
+def _out_of_fold(
+    rows: _Rows, tables: "list[NDArray[float32] | None]", scale: float, recipe: HeadRecipe
+) -> "NDArray[float32]":
+    """Return logits of rows by models that did not see them, shape (penalties, rows, labels).
+
+    `tables` holds for each fold the lexical vectors of all rows by a lexicon that did not see it.
+    """
     shape = (len(recipe.penalties), len(rows.coded), len(rows.names))
     logits = np.empty(shape, dtype=np.float32)
-    for fold in range(int(rows.folds.max()) + 1):
-        held = rows.folds == fold
-        for at, linear in enumerate(_fit(rows.where(~held), recipe.penalties, recipe)):
-            logits[at, held] = linear.logits(rows.embeddings[held])
+    for fold, lexical in enumerate(tables):
+        held, features = rows.folds == fold, join_features(rows.embeddings, lexical, scale)
+        coded, penalties = rows.coded[~held], recipe.penalties
+        for at, linear in enumerate(_fit(features[~held], coded, rows.names, penalties, recipe)):
+            logits[at, held] = linear.logits(features[held])
     return logits
 
 
-def _fit(rows: _Rows, penalties: tuple[float, ...], recipe: HeadRecipe) -> list[Linear]:
+def _fit_all(rows: _Rows, lexicon: Lexicon | None, choice: _Choice, recipe: HeadRecipe) -> Linear:
+    """Fit on all rows at the chosen penalty and scale."""
+    lexical = lexicon.embed(rows.texts) if lexicon else None
+    features = join_features(rows.embeddings, lexical, choice.scale)
+    penalties = recipe.penalties[: choice.at + 1]
+    return _fit(features, rows.coded, rows.names, penalties, recipe)[-1]
+
+
+def _fit(
+    features: "NDArray[float32]",
+    coded: "NDArray[intp]",
+    names: tuple[str, ...],
+    penalties: tuple[float, ...],
+    recipe: HeadRecipe,
+) -> list[Linear]:
     return fit_path(
-        rows.embeddings,
-        rows.coded,
-        len(rows.names),
-        tuple(penalty / len(rows.coded) for penalty in penalties),
+        features,
+        coded,
+        len(names),
+        tuple(penalty / len(coded) for penalty in penalties),
         max_iterations=recipe.max_iterations,
         tolerance=recipe.tolerance,
     )
-
-
-def _choose(logits: "NDArray[float32]", coded: "NDArray[intp]") -> _Choice:
-    """Take the penalty with the lowest log loss after temperature: honest probabilities first."""
-    choices = []
-    for at, table in enumerate(logits):
-        temperature = fit_temperature(table, coded).temperature
-        accuracy = float((table.argmax(axis=1) == coded).mean())
-        choices.append(_Choice(at, temperature, accuracy, log_loss(table, coded, temperature)))
-    return min(choices, key=lambda choice: choice.log_loss)

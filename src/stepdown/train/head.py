@@ -17,6 +17,7 @@ from msgspec import Struct
 from stepdown.core.digest import digest_bytes
 from stepdown.errors import WeightsError
 from stepdown.train.familiarity import Familiarity
+from stepdown.train.lexicon import Lexicon
 from stepdown.train.logistic import Linear
 from stepdown.train.softmax import softmax
 
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
 _CARD_KEY = "stepdown"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAX_FILE_BYTES = 256 * 2**20
 
 
 class HeadCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about a head but its numbers.
 
     `out_of_fold_accuracy` and `out_of_fold_log_loss` (nats, after temperature) come from
-    cross-validation on the training rows; they chose `penalty`, so they flatter it a little.
+    cross-validation on the training rows; they chose `penalty` and `lexical_scale`, so they flatter
+    those a little. `lexical_dim` is 0 where the head reads the embedding alone.
     """
 
     task: str
@@ -51,6 +54,8 @@ class HeadCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     out_of_fold_accuracy: float
     out_of_fold_log_loss: float
     created: str | None = None
+    lexical_dim: int = 0
+    lexical_scale: float = 0.0
     format: Literal["stepdown-head/1"] = "stepdown-head/1"
 
     def __post_init__(self) -> None:
@@ -61,23 +66,37 @@ class HeadCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("n_by_label must have one count for each label")
         if not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        if self.lexical_dim < 0 or (self.lexical_dim > 0) != (self.lexical_scale > 0):
+            raise ValueError("lexical_dim and lexical_scale must be above 0 both, or both 0")
         for part in (self.task, self.name):
             if not _NAME.fullmatch(part):
                 raise ValueError(f"task and name must be plain file-name parts, got {part!r}")
 
 
 class Head(Struct, frozen=True, eq=False, dict=True):
-    """A linear classifier over embeddings of one encoder, with its temperature and familiarity."""
+    """A linear classifier over embeddings of one encoder, with its temperature and familiarity.
+
+    With a lexicon it reads [embedding, scale * lexical vector]; familiarity, the embedding alone.
+    """
 
     card: HeadCard
     linear: Linear
     familiarity: Familiarity
+    lexicon: Lexicon | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays whose shapes do not fit the card, and freeze them."""
-        labels, dim = len(self.card.labels), self.card.dim
-        wanted = {"weights": (dim, labels), "bias": (labels,), "centroids": (labels, dim)}
+        labels, dim, lexical = len(self.card.labels), self.card.dim, self.card.lexical_dim
+        if lexical != (self.lexicon.dim if self.lexicon else 0):
+            raise ValueError(f"the card tells of a lexicon of {lexical} numbers, the head differs")
+        wanted: dict[str, tuple[int, ...]] = {
+            "weights": (dim + lexical, labels),
+            "bias": (labels,),
+            "centroids": (labels, dim),
+        }
         for name, array in _tensors(self).items():
+            if name.startswith("lexicon_"):
+                wanted[name] = array.shape  # the lexicon has checked itself
             if array.shape != wanted.get(name, array.shape[:1]) or not np.isfinite(array).all():
                 raise ValueError(f"{name} of shape {array.shape} does not fit the card")
             array.flags.writeable = False
@@ -92,23 +111,53 @@ class Head(Struct, frozen=True, eq=False, dict=True):
         """SHA-256 of the bytes of the head's file."""
         return digest_bytes(dump_head(self))
 
-    def predict_proba(self, embeddings: "NDArray[float32]") -> "NDArray[float32]":
+    def logits(
+        self, embeddings: "NDArray[float32]", lexical: "NDArray[float32] | None" = None
+    ) -> "NDArray[float32]":
+        """Return scores before temperature and softmax, shape (rows, labels).
+
+        `embeddings` come from the encoder that the card names, shape (rows, dim); `lexical` from
+        the head's lexicon, shape (rows, lexical_dim).
+
+        Raises:
+            ValueError: the head has a lexicon and `lexical` is missing, or the reverse.
+        """
+        if (lexical is None) != (self.lexicon is None):
+            has = "a lexicon: give" if self.lexicon else "no lexicon: do not give"
+            raise ValueError(f"the head {self.card.name!r} has {has} lexical vectors")
+        return self.linear.logits(join_features(embeddings, lexical, self.card.lexical_scale))
+
+    def predict_proba(
+        self, embeddings: "NDArray[float32]", lexical: "NDArray[float32] | None" = None
+    ) -> "NDArray[float32]":
         """Return calibrated probabilities, shape (rows, labels), rows summing to 1.
 
-        `embeddings` come from the encoder that the card names, shape (rows, dim).
+        Takes what `logits` takes.
         """
-        probabilities: NDArray[float32] = softmax(
-            self.linear.logits(embeddings), self.card.temperature
-        )
+        scores = self.logits(embeddings, lexical)
+        probabilities: NDArray[float32] = softmax(scores, self.card.temperature)
         return probabilities
+
+
+def join_features(
+    embeddings: "NDArray[float32]", lexical: "NDArray[float32] | None", scale: float
+) -> "NDArray[float32]":
+    """Return what a head reads: embeddings and, beside them, the scaled lexical vectors."""
+    if lexical is None or scale == 0:
+        return embeddings
+    return np.hstack([embeddings, np.float32(scale) * lexical])
 
 
 def dump_head(head: Head) -> bytes:
     """Return the bytes of the head's file; equal heads give equal bytes."""
     from safetensors.numpy import save
 
-    card = msgspec.json.encode(head.card, order="sorted").decode()
-    return save(_tensors(head), {_CARD_KEY: card})
+    card = msgspec.to_builtins(head.card)
+    if not head.card.lexical_dim:
+        # Heads of before the lexicon keep their bytes, so their digests in a lock stay true.
+        card = {key: value for key, value in card.items() if not key.startswith("lexical_")}
+    text = msgspec.json.encode(card, order="sorted").decode()
+    return save(_tensors(head), {_CARD_KEY: text})
 
 
 def save_head(head: Head, models_dir: Path) -> Path:
@@ -138,7 +187,7 @@ def load_head(path: Path, digest: str | None = None) -> Head:
         card, arrays = _card(data), load(data)
         linear = Linear(arrays["weights"], arrays["bias"])
         familiar = Familiarity(arrays["centroids"], arrays["distances"])
-        return Head(card, linear, familiar)
+        return Head(card, linear, familiar, _lexicon(arrays) if card.lexical_dim else None)
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
             f"{str(path)!r} is not a head that this version can read: {error}.",
@@ -146,23 +195,43 @@ def load_head(path: Path, digest: str | None = None) -> Head:
         ) from error
 
 
-def _tensors(head: Head) -> "dict[str, NDArray[float32]]":
-    return {
+def _tensors(head: Head) -> "dict[str, NDArray[Any]]":
+    tensors: dict[str, NDArray[Any]] = {
         "weights": head.linear.weights,
         "bias": head.linear.bias,
         "centroids": head.familiarity.centroids,
         "distances": head.familiarity.distances,
     }
+    if head.lexicon is not None:
+        words = bytearray("\n".join(head.lexicon.grams).encode())
+        tensors["lexicon_words"] = np.frombuffer(words, dtype=np.uint8)
+        tensors["lexicon_idf"] = head.lexicon.idf
+        tensors["lexicon_projection"] = head.lexicon.projection
+    return tensors
+
+
+def _lexicon(arrays: "dict[str, NDArray[Any]]") -> Lexicon:
+    """Read the lexicon; n-grams are parted by line feeds, which none of them can hold."""
+    words, idf, projection = (arrays[f"lexicon_{n}"] for n in ("words", "idf", "projection"))
+    if (words.dtype, idf.dtype, projection.dtype) != (np.uint8, np.float32, np.float16):
+        raise ValueError("the lexicon's arrays are not of the types uint8, float32 and float16")
+    return Lexicon(tuple(words.tobytes().decode().split("\n")), idf, projection)
 
 
 def _read(path: Path, digest: str | None) -> bytes:
     try:
-        data = path.read_bytes()
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= _MAX_FILE_BYTES else b""
     except OSError as error:
         raise WeightsError(
             f"Cannot read the head at {str(path)!r}: {error.strerror}.",
             "Train it with 'stepdown train', or correct the path in stepdown.toml.",
         ) from error
+    if size > _MAX_FILE_BYTES:
+        raise WeightsError(
+            f"{str(path)!r} has {size} bytes; a head has at most {_MAX_FILE_BYTES}.",
+            "Correct the path in stepdown.toml, or train it again with 'stepdown train'.",
+        )
     if digest is not None and digest_bytes(data) != digest:
         raise WeightsError(
             f"The head at {str(path)!r} has digest {digest_bytes(data)}, expected {digest}.",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy import floating, intp
+    from numpy import float64, floating, intp
     from numpy.typing import NDArray
 
 
@@ -18,11 +18,12 @@ def softmax(logits: "NDArray[Any]", temperature: float = 1.0) -> "NDArray[Any]":
     return scaled
 
 
-def log_loss(
+def row_losses(
     logits: "NDArray[floating[Any]]", labels: "NDArray[intp]", temperature: float
-) -> float:
-    """Return the mean negative log-probability of the right labels, in nats."""
+) -> "NDArray[float64]":
+    """Return the negative log-probability of the right label, in nats, shape (rows,)."""
     scaled = logits.astype(np.float64) / temperature
     top = scaled.max(axis=1)
     total = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-    return float((total - scaled[np.arange(len(labels)), labels]).mean())
+    losses: NDArray[float64] = total - scaled[np.arange(len(labels)), labels]
+    return losses

@@ -10,8 +10,9 @@ from stepdown.adapters.tables.atomic import replacing
 from stepdown.core.lock import Lock, lock_from_plain, lock_to_plain
 from stepdown.errors import LockError
 
+SEAL = "seal"  # digest of everything else in the file
 HEAD = (
-    "# Written by `stepdown certify`; do not edit: a digest would no longer match.\n"
+    "# Written by `stepdown certify`; do not edit: the seal would no longer match.\n"
     "# Which policy serves each task, and the evidence for it. Commit it, review its diff.\n\n"
 )
 
@@ -23,7 +24,9 @@ def read_lock(path: Path) -> Lock:
         LockError: it is missing, not TOML, of another version, or not sound.
     """
     try:
-        return lock_from_plain(tomllib.loads(path.read_text(encoding="utf-8")))
+        plain = tomllib.loads(path.read_text(encoding="utf-8"))
+        sealed = plain.pop(SEAL, None)
+        lock = lock_from_plain(plain)
     except FileNotFoundError:
         raise LockError(
             f"There is no {path.name} in {path.parent}.", "Write one with `stepdown certify`."
@@ -35,13 +38,20 @@ def read_lock(path: Path) -> Lock:
         ) from None
     except OSError as error:
         raise LockError(f"{path.name} cannot be read: {error.strerror}.") from None
+    if sealed != lock.digest:
+        raise LockError(
+            f"{path.name} was changed by hand: its seal does not match what it says.",
+            "Restore it from version control. Thresholds of your own belong in stepdown.toml "
+            "(`thresholds`), where they are shown as declared.",
+        )
+    return lock
 
 
 def write_lock(path: Path, lock: Lock) -> None:
     """Write a lock, whole or not at all."""
     import tomli_w
 
-    text = HEAD + tomli_w.dumps(lock_to_plain(lock))
+    text = HEAD + tomli_w.dumps({SEAL: lock.digest, **lock_to_plain(lock)})
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -17,7 +17,7 @@ from stepdown.errors import DataError
 FILE = "registry.json"
 
 
-class Artifact(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Artifact(Struct, frozen=True, kw_only=True):
     """One trained file. `score` is on rows that it was not trained on."""
 
     task: str

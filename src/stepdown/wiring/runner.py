@@ -45,6 +45,7 @@ class Stepdown:
             ConfigError: stepdown.toml is missing or wrong.
         """
         workspace = Workspace.open(Path(lock).resolve().parent)
+        workspace.lock_path = Path(lock).resolve()
         ledger = workspace.ledger()
         try:
             service = open_service(workspace, ledger.append, tasks=tasks)
@@ -57,9 +58,10 @@ class Stepdown:
         """Answer a bare text by a task's policy. Inside a running event loop use `arun`.
 
         Raises:
-            InputError: there is no such task.
+            InputError: there is no such task, or an event loop is running.
             ModelError: no tier could answer.
         """
+        _refuse_to_block("arun")
         return self._runner.run(self.arun(task, text, request_id=request_id, **hints))
 
     async def arun(
@@ -76,16 +78,45 @@ class Stepdown:
         return self._service.status()
 
     def close(self) -> None:
-        """Flush the ledger and let go of the models."""
-        self._runner.run(self._workspace.aclose())
+        """Flush the ledger and let go of the models. Inside a running event loop use `aclose`.
+
+        Raises:
+            InputError: an event loop is running.
+        """
+        _refuse_to_block("aclose")
+        self._runner.run(self.aclose())
         self._runner.close()
-        self._close()
+
+    async def aclose(self) -> None:
+        """Flush the ledger and let go of the models; the async form of `close`."""
+        try:
+            await self._workspace.aclose()
+        finally:
+            self._close()
 
     def __enter__(self) -> Stepdown:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Stepdown:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _refuse_to_block(instead: str) -> None:
+    """Refuse to wait inside a running event loop, before a coroutine is made in vain."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise InputError(
+        "An event loop is running here, and this call would block it.",
+        f"Use `await {instead}(...)`, and `async with` for the whole.",
+    )
 
 
 def open_service(

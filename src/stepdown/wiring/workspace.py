@@ -34,6 +34,7 @@ class Workspace:
     def __init__(self, project: Project, environment: Environment) -> None:
         self.project = project
         self.environment = environment
+        self.lock_path = project.lock_path
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
     @classmethod
@@ -70,7 +71,7 @@ class Workspace:
 
     def lock(self) -> Lock:
         """Read the lock."""
-        return read_lock(self.project.lock_path)
+        return read_lock(self.lock_path)
 
     @cached_property
     def tiers(self) -> Mapping[str, Tier]:
