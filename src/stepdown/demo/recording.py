@@ -66,7 +66,7 @@ class Checked(Struct, frozen=True, kw_only=True):
 def write(path: Path, about: About, said: Iterable[Said]) -> None:
     """Write a recording; equal contents give equal bytes."""
     lines = [msgspec.json.encode(about), *(msgspec.json.encode(one) for one in said)]
-    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as packed:
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
         packed.write(b"\n".join(lines) + b"\n")
 
 
@@ -161,6 +161,10 @@ async def check(
         DataError: an answer differs by more than the stated tolerance; names the row.
     """
     chosen = sorted((one for one in said if one.call.completion), key=lambda o: o.request)[:rows]
+    if not chosen:
+        raise DataError(
+            "The recording holds no answer to ask again.", "Record it with `make outcomes`."
+        )
     samples = {(t.name, s.id): (t, s) for t, found in _asked(workspace) for s in found}
     largest, same = 0.0, 0
     for number, one in enumerate(chosen, 1):

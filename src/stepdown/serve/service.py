@@ -55,7 +55,7 @@ class Service:
             request_id=call.id,
             draw=draw(self._seed, call.id),
             messages=plan.messages,
-            asked=Asked(max_tokens=call.max_tokens, temperature=call.temperature, tools=call.tools),
+            asked=_asked(call, plan),
             clock=self._clock,
         )
         trace = self._trace(call, plan, outcome, self._clock.seconds() - start)
@@ -184,6 +184,16 @@ class Service:
                 return attempt.cost_usd
         mean = self._lock.tasks[task].expected.get("baseline_usd")
         return mean.value if mean else None
+
+
+def _asked(call: Call, plan: _Plan) -> Asked:
+    """Return the caller's own parameters for a request that is passed on as it is.
+
+    A request that matches its contract runs with the decoding that was certified.
+    """
+    if plan.matched:
+        return Asked()
+    return Asked(max_tokens=call.max_tokens, temperature=call.temperature, tools=call.tools)
 
 
 class _Plan(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -216,4 +217,5 @@ def _facts(figures: Sequence[_Step]) -> tuple[tuple[str, str], ...]:
     after = sum((step.after or 0.0) / step.messages for step in priced)
     if not before:
         return ()
-    return (("saved a message", f"{1 - after / before:.1%}"),)
+    saved = math.floor((1 - after / before) * 1000) / 10
+    return (("saved a message", f"{saved:.1f}%"),)
