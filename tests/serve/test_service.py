@@ -14,11 +14,11 @@ from stepdown.core.confidence import Calibrator
 from stepdown.core.contract import Contract, Prompt
 from stepdown.core.lock import Estimate, Guarantee, Lock, LockedTask
 from stepdown.core.policy import Policy, cascade
-from stepdown.core.request import Completion, Message, Tool
+from stepdown.core.request import Completion, Message, Tool, ToolCall
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.core.trace import Trace
-from stepdown.errors import InputError, ModelError, Unavailable
+from stepdown.errors import InputError, ModelError, Overloaded, TimedOut, Unavailable
 from stepdown.serve.cascade import Step
 from stepdown.serve.service import Service
 
@@ -294,3 +294,34 @@ async def test_a_bare_text_is_answered_as_the_wrapped_request_is() -> None:
 
 async def test_the_models_are_the_tasks_and_then_the_tiers() -> None:
     assert Shop(sure(), sure()).service.models() == ["intent", "tier:small", "tier:big"]
+
+
+async def test_an_unmatched_request_and_its_free_answer_are_passed_on_as_they_are() -> None:
+    shop = Shop(sure(), FakeModel("It depends on what you mean."))
+    reply = await shop.ask("Please judge this: hello", max_tokens=7, temperature=0.5)
+    assert reply.text == "It depends on what you mean."
+    assert reply.trace.answered_by == "big"
+    asked = shop.big.asked[0]
+    assert (asked.labels, asked.max_tokens, asked.temperature) == ((), 7, 0.5)
+    assert shop.small.asked == []
+
+
+async def test_the_callers_tools_reach_the_ceiling_and_its_tool_calls_come_back() -> None:
+    wanted = ToolCall(id="c1", name="look_up", arguments="{}")
+    shop = Shop(sure(), FakeModel(Completion(text="", tool_calls=(wanted,), latency_s=0.5)))
+    reply = await shop.ask(tools=(Tool("look_up"),))
+    assert shop.big.asked[0].tools == (Tool("look_up"),)
+    assert (reply.tool_calls, reply.trace.answered_by) == ((wanted,), "big")
+
+
+async def test_a_matched_request_runs_with_the_decoding_that_was_certified() -> None:
+    shop = Shop(unsure(), sure())
+    await shop.ask(max_tokens=7, temperature=0.9)
+    assert (shop.big.asked[0].max_tokens, shop.big.asked[0].temperature) == (None, 0.0)
+
+
+@pytest.mark.parametrize("error", [Overloaded("full"), TimedOut("late"), ModelError("broken")])
+async def test_when_nobody_answers_the_caller_learns_whether_to_retry(error: ModelError) -> None:
+    shop = Shop(down(), FakeModel(error))
+    with pytest.raises(type(error)):
+        await shop.ask()

@@ -49,11 +49,13 @@ def rows(n: int, seed: int = 1) -> tuple[list[str], list[str]]:
 
 
 def fit(n: int = 300, **how: Any) -> Head:
-    return fit_head(*rows(n), Letters(), task="intent", name="letters", **how)
+    """Fit on the embedding alone unless told otherwise; test_lexicon.py has what stands beside."""
+    recipe = how.pop("recipe", HeadRecipe(lexical_scales=()))
+    return fit_head(*rows(n), Letters(), task="intent", name="letters", recipe=recipe, **how)
 
 
 def test_a_head_learns_and_its_probabilities_are_honest() -> None:
-    head = fit(600)
+    head = fit(600, recipe=HeadRecipe())
     texts, labels = rows(2000, seed=2)
     probabilities = Expert(head, Letters()).predict_proba(texts)
     right = np.array(head.labels)[probabilities.argmax(axis=1)] == np.array(labels)

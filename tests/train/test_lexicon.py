@@ -225,3 +225,12 @@ def test_a_file_too_large_to_be_a_head_is_not_read(tmp_path: Path) -> None:
 def test_a_scale_must_be_above_zero() -> None:
     with pytest.raises(ValueError, match="lexical_scales"):
         HeadRecipe(lexical_scales=(0.0, 1.0))
+
+
+def test_folding_the_weights_into_the_projection_changes_no_answer() -> None:
+    texts = telling()[0]
+    lexicon = lexicon_of(texts)
+    weights = np.random.default_rng(6).normal(size=(lexicon.dim, 3)).astype(np.float32)
+    wanted = lexicon.embed(texts) @ weights
+    assert lexicon.folded(weights).embed(texts) == pytest.approx(wanted, abs=0.01)
+    assert fit(telling()).card.lexical_dim == 2

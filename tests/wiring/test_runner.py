@@ -101,3 +101,12 @@ def test_what_no_tier_can_answer_is_unavailable_and_traced(plain: Path) -> None:
     assert trace is not None
     assert trace.answered_by is None
     assert trace.attempts[0].failure == "unavailable"
+
+
+def test_a_lock_edited_by_hand_is_refused(certified: Path) -> None:
+    lock = certified / "stepdown.lock"
+    text = lock.read_text()
+    assert 'state = "certified"' in text
+    lock.write_text(text.replace('state = "certified"', 'state = "declared"', 1))
+    with pytest.raises(LockError, match="changed by hand"):
+        Stepdown.load(lock)

@@ -213,7 +213,7 @@ def _tensors(head: Head) -> "dict[str, NDArray[Any]]":
 def _lexicon(arrays: "dict[str, NDArray[Any]]") -> Lexicon:
     """Read the lexicon; n-grams are parted by line feeds, which none of them can hold."""
     words, idf, projection = (arrays[f"lexicon_{n}"] for n in ("words", "idf", "projection"))
-    if (words.dtype, idf.dtype, projection.dtype) != (np.uint8, np.float32, np.float16):
+    if [array.dtype.name for array in (words, idf, projection)] != ["uint8", "float32", "float16"]:
         raise ValueError("the lexicon's arrays are not of the types uint8, float32 and float16")
     return Lexicon(tuple(words.tobytes().decode().split("\n")), idf, projection)
 

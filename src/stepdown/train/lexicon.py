@@ -53,7 +53,7 @@ class Lexicon(Struct, frozen=True, eq=False, dict=True):
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return self.projection.shape[1]
+        return int(self.projection.shape[1])
 
     @cached_property
     def _table(self) -> "_Table":
@@ -65,7 +65,7 @@ class Lexicon(Struct, frozen=True, eq=False, dict=True):
         return self.projection.astype(np.float32)
 
     def embed(self, texts: Sequence[str]) -> "NDArray[float32]":
-        """Return vectors of length at most about sqrt(2), shape (texts, dim).
+        """Return vectors, shape (texts, dim), of length about sqrt(2) or less as fitted.
 
         A text of unknown n-grams only is all zeros. A vector does not depend on its neighbours.
         """
@@ -75,6 +75,10 @@ class Lexicon(Struct, frozen=True, eq=False, dict=True):
             if len(places):
                 out[row] = weights @ self._wide[places]
         return out
+
+    def folded(self, weights: "NDArray[float32]") -> "Lexicon":
+        """Return a lexicon whose vectors are those of this one @ weights, shape (dim, numbers)."""
+        return Lexicon(self.grams, self.idf, (self._wide @ weights).astype(np.float16))
 
 
 class _Table:
@@ -100,7 +104,7 @@ def fit_lexicon(texts: Sequence[str]) -> Lexicon | None:
 
     At most 16,384 n-grams, by the number of texts, then by alphabet; at most
     min(384, texts - 1) numbers. None where no n-gram occurs twice. Equal texts give equal
-    numbers; the projection is rounded to 16 bits, so fit on what `embed` returns.
+    numbers; the projection is rounded to 16 bits, so fit a head on what `embed` returns.
 
     Source: Deerwester et al. (1990), "Indexing by latent semantic analysis"; idf smoothed as
     ln((1 + texts) / (1 + texts with it)) + 1.
