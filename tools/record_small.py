@@ -45,7 +45,7 @@ def write(workspace: Workspace) -> None:
         tier_digest=workspace.model(task, recording.TIER).digest,
         model=workspace.tiers[recording.TIER].target,
         runtime=f"xllamacpp {version('xllamacpp')}",
-        machine=f"{platform.machine()}, one thread",
+        machine=f"{platform.machine()}, one thread of a shared machine: its latencies are too long",
         n=len(said),
         tolerance=TOLERANCE,
     )

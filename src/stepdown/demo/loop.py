@@ -165,7 +165,7 @@ async def _recording(workspace: Workspace, screen: Screen) -> None:
     about, said = recording.read(path)
     screen.say(
         f"The small language model's answers are recorded ({about.n} answers, {about.date}, "
-        f"{about.model}, {about.runtime}); {LIVE_ROWS} are asked again live now."
+        f"{about.model}, {about.runtime}, {about.machine}); {LIVE_ROWS} are asked again live now."
     )
     checked = await recording.check(workspace, about, said, LIVE_ROWS)
     screen.say(
