@@ -289,8 +289,8 @@ def _labels(task: Task, along: Sequence[Searched]) -> int | None:
     if not hopeful or not task.labels:
         return None
     one = hopeful[0]
-    minus = (one.discordant + one.loss) / 2
-    plus = (one.discordant - one.loss) / 2
+    discordant = max(one.discordant, abs(one.loss))
+    minus, plus = (discordant + one.loss) / 2, (discordant - one.loss) / 2
     return labels_needed(minus, plus, promise.max_loss, promise.delta * 0.85).rows
 
 
