@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -217,5 +216,5 @@ def _facts(figures: Sequence[_Step]) -> tuple[tuple[str, str], ...]:
     after = sum((step.after or 0.0) / step.messages for step in priced)
     if not before:
         return ()
-    saved = math.floor((1 - after / before) * 1000) / 10
-    return (("saved a message", f"{saved:.1f}%"),)
+    saved = min(1 - after / before, 0.999)  # not everything, as long as anything was paid
+    return (("saved a message", f"{saved:.1%}"),)
