@@ -30,8 +30,8 @@ from stepdown.stats.arrays import (
 FIRST_SHARE = 0.85  # of delta, for the first start; the rest for the second
 PILOT_SHARE = 0.25  # of the rows, when there are enough to split
 ENOUGH_TO_SPLIT = 30  # times n_min
-# (rows at least this many times n_min, first and second start in times n_min); measured over 11
-# populations, 4 sizes and 2 targets, see docs/decisions and the table in the tests.
+# (rows at least this many times n_min, first and second start in times n_min); from a study over 11
+# populations, 4 sizes and 2 targets made before this code, not repeated in this repository.
 STARTS = ((8, 4, 10), (3, 2, 6))
 CITATION = (
     "exact binomial tests in a fixed sequence (Angelopoulos et al. 2021, Learn then Test) with "

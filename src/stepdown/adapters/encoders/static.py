@@ -27,7 +27,7 @@ class StaticEncoder:
     """Encode texts by pooling word-piece vectors: their mean, and their extremes per dimension.
 
     The extremes keep a rare telling word visible among many common ones: on the training rows of
-    banking77 (3-fold, no test row seen) they raise accuracy from .885 to .898.
+    banking77 (one held-out third, no test row seen) they raised accuracy from .885 to .897.
     """
 
     def __init__(
