@@ -2,7 +2,8 @@
 
 A calibration improves display and ranking across sources. It never carries the guarantee: raw or
 Platt-scaled confidence used as its own promise broke it in 59% and 74% of trials on average, in a
-study made before this code. Promises are tested in `sequence` and `noninferiority` on rows that no map saw.
+study made before this code. Promises are tested in `sequence` and `noninferiority` on rows that no
+map saw.
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,8 @@ class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     `penalties` run from strong to weak and are compared with the summed loss of the rows (1 / C
     in other libraries). `tolerance` is the relative gain per step below which the fit stops.
     One thread by default: sums then have one order, so equal data give equal bytes, and a busy
-    machine, whose waiting threads block each other, slows the fit less. `lexical_scales` are the weights tried for the lexicon
+    machine, whose waiting threads block each other, slows the fit less.
+    `lexical_scales` are the weights tried for the lexicon
     (none: no lexicon). Above `lexical_rows` rows none is tried: a measured limit. On 4,000
     rows of banking77 (77 labels, static encoder) the fit took 40 s of processor time, 104 s on two
     busy cores, and cross-validation kept no lexicon.
