@@ -166,24 +166,19 @@ class ModelShop:
     def _openai(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.wire.openai import DEFAULT_BASE, OpenAIModel
 
-        named = tier.api_key_env or "OPENAI_API_KEY"
-        if tier.name not in self._shared:
-            self._shared[tier.name] = OpenAIModel(
-                tier.target,
-                base_url=tier.base_url or DEFAULT_BASE,
-                api_key=self._key(tier, named),
-                api_key_env=named,
-            )
-        return self._shared[tier.name]
+        return self._hosted(tier, OpenAIModel, DEFAULT_BASE, "OPENAI_API_KEY")
 
     def _anthropic(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.wire.anthropic import DEFAULT_BASE, AnthropicModel
 
-        named = tier.api_key_env or "ANTHROPIC_API_KEY"
+        return self._hosted(tier, AnthropicModel, DEFAULT_BASE, "ANTHROPIC_API_KEY")
+
+    def _hosted(self, tier: Tier, make: Callable[..., Model], base: str, variable: str) -> Model:
+        named = tier.api_key_env or variable
         if tier.name not in self._shared:
-            self._shared[tier.name] = AnthropicModel(
+            self._shared[tier.name] = make(
                 tier.target,
-                base_url=tier.base_url or DEFAULT_BASE,
+                base_url=tier.base_url or base,
                 api_key=self._key(tier, named),
                 api_key_env=named,
             )
