@@ -104,8 +104,10 @@ def test_the_loop_verb_by_verb_from_nothing(plain: Path) -> None:
 def test_eval_before_training_shows_the_tiers_that_can_answer(plain: Path) -> None:
     found = envelope(stepdown("eval", "-p", plain, "--json"))
     scores = {t["tier"]: t["score"]["value"] for t in found["data"]["tasks"][0]["tiers"]}
-    assert scores["expert"] is None
+    assert "expert" not in scores
     assert scores["frontier"] > 0.9
+    assert found["warnings"] == ["topic: Not trained yet: expert; run `stepdown train`."]
+    assert "Not trained yet: expert" in stepdown("eval", "-p", plain).stdout
 
 
 def test_an_eval_of_an_untrained_tier_says_what_to_run(plain: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from stepdown.core.digest import seed_from
@@ -60,7 +61,9 @@ async def evaluate(
     outcomes = tuple(outcome for result in results for outcome in result.outcomes)
     recorded = recordings(workspace, task.tiers)
     seed = seed_from(workspace.whole_split.data_digest)
-    summary = summarise(task, outcomes, seed=seed, recorded=recorded)
+    shown = {*(tiers or ready(workspace, task)), task.ceiling}
+    asked = msgspec.structs.replace(task, tiers=tuple(t for t in task.tiers if t in shown))
+    summary = summarise(asked, outcomes, seed=seed, recorded=recorded)
     return Evaluated(task=task, summary=summary, outcomes=outcomes, runs=tuple(results))
 
 
@@ -114,6 +117,14 @@ def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
 
 def notes_on(workspace: Workspace, task: Task) -> tuple[str, ...]:
     """Return what must be said about a task's references."""
+    waiting = [name for name in task.tiers if name not in ready(workspace, task)]
+    untrained = (
+        (f"Not trained yet: {', '.join(waiting)}; run `stepdown train`.",) if waiting else ()
+    )
+    return (*untrained, *_reference_notes(workspace, task))
+
+
+def _reference_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
     source = workspace.project.references.get(task.name)
     if source is None:
         return ()
@@ -134,7 +145,7 @@ def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     )
     rows = tuple(row for one in found for row in _overview_rows(one))
     notes = [f"{one.task.name}: {one.summary.decision.text}" for one in found]
-    notes += [note for one in found for note in notes_on(workspace, one.task)]
+    notes += dict.fromkeys(note for one in found for note in notes_on(workspace, one.task))
     used = {tier: tier for one in found for tier in one.task.tiers}
     notes += recorded_notes(workspace, used)
     table = Table(
