@@ -44,6 +44,9 @@ def evaluate(
         names = [name for name in tiers.split(",") if name]
         with Watching(talk) as watch:
             found = asyncio.run(_run(workspace, tasks, rows, names, limit, watch))
+        for one in found:
+            notes = evaluating.untrained_notes(workspace, one.task)
+            talk.warnings += [f"{one.task.name}: {note}" for note in notes]
         document = evaluating.document(workspace, found, evaluating.PARTS[rows])
         _write(talk, html, document)
         talk.finish({"tasks": [one.summary for one in found]}, document)

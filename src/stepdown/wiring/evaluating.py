@@ -117,11 +117,13 @@ def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
 
 def notes_on(workspace: Workspace, task: Task) -> tuple[str, ...]:
     """Return what must be said about a task's references."""
+    return (*untrained_notes(workspace, task), *_reference_notes(workspace, task))
+
+
+def untrained_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
+    """Return the note that names the task's experts which were not trained yet."""
     waiting = [name for name in task.tiers if name not in ready(workspace, task)]
-    untrained = (
-        (f"Not trained yet: {', '.join(waiting)}; run `stepdown train`.",) if waiting else ()
-    )
-    return (*untrained, *_reference_notes(workspace, task))
+    return (f"Not trained yet: {', '.join(waiting)}; run `stepdown train`.",) if waiting else ()
 
 
 def _reference_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
