@@ -200,7 +200,8 @@ def test_a_tier_without_price_warns_and_its_costs_are_unknown_and_counted(plain:
     (plain / "stepdown.toml").write_text(text, encoding="utf-8")
     found = envelope(stepdown("eval", "-p", plain, "--json"))
     assert found["warnings"] == [
-        "tiers.frontier has no price: its cost is unknown and counted as such."
+        "tiers.frontier has no price: its cost is unknown and counted as such.",
+        "topic: Not trained yet: expert; run `stepdown train`.",
     ]
     tier = found["data"]["tasks"][0]["tiers"][-1]
     assert tier["usd_per_1k"]["value"] is None
