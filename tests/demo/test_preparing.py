@@ -124,3 +124,14 @@ def test_files_in_another_shape_are_refused_in_a_sentence(
     with pytest.raises(DataError, match=r"train\.csv"):
         banking.prepare(tmp_path / "to", bank)
     assert not (tmp_path / "to").exists()
+
+
+def test_another_frontier_on_an_existing_demo_is_refused_and_nothing_changes(
+    tmp_path: Path,
+) -> None:
+    loop.prepare(tmp_path, "openai:gpt-5.5")
+    before = (tmp_path / "stepdown.toml").read_bytes()
+    loop.prepare(tmp_path, "openai:gpt-5.5")
+    with pytest.raises(ConfigError, match="another frontier"):
+        loop.prepare(tmp_path, "openai:gpt-5.4-mini")
+    assert (tmp_path / "stepdown.toml").read_bytes() == before

@@ -67,7 +67,7 @@ def _supportdesk(talk: Session, path: Path, frontier: str | None, messages: int,
     loop.prepare(path, frontier)
     with Watching(talk) as watch:
         screen = _Screen(talk, watch)
-        plan = loop.Plan(folder=path, messages=messages, frontier=frontier)
+        plan = loop.Plan(folder=path, messages=messages)
         asyncio.run(loop.run(plan, screen))
     talk.print("")
     talk.print(f"Type your own message:  stepdown ask intent 'where is my parcel?' -p {path}")

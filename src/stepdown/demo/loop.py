@@ -51,11 +51,10 @@ class Screen(Protocol):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to run: where the project lies, how many messages are served, which frontier."""
+    """What to run: where the project lies, and how many messages are served."""
 
     folder: Path
     messages: int = MESSAGES
-    frontier: str | None = None
 
 
 def prepare(folder: Path, frontier: str | None) -> None:
@@ -65,6 +64,7 @@ def prepare(folder: Path, frontier: str | None) -> None:
         ConfigError: the folder holds something else.
     """
     if (folder / MARK).exists():
+        _refuse_another(folder, frontier)
         return
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError(
@@ -77,6 +77,16 @@ def prepare(folder: Path, frontier: str | None) -> None:
         _use_frontier(folder / "stepdown.toml", frontier)
     (folder / MARK).parent.mkdir(parents=True, exist_ok=True)
     (folder / MARK).write_text("{}\n", encoding="utf-8")
+
+
+def _refuse_another(folder: Path, frontier: str | None) -> None:
+    """An earlier demo keeps its frontier; another one is refused, not silently ignored."""
+    text = (folder / "stepdown.toml").read_text(encoding="utf-8")
+    if frontier is not None and f'model = "{frontier}"' not in text:
+        raise ConfigError(
+            f"{folder} holds a demo with another frontier than {frontier!r}.",
+            "Choose another folder with --to.",
+        )
 
 
 def _not_code(_: str, names: list[str]) -> list[str]:

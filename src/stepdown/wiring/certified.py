@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -261,8 +261,3 @@ def _bins(one: Certified, tier: str) -> list[Point]:
         )
         for b in reliability_bins(sure[known], right, 8)
     ]
-
-
-def states(found: Sequence[Certified]) -> Mapping[str, str]:
-    """Return task -> state."""
-    return {one.task.name: one.state for one in found}

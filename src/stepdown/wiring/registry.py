@@ -5,7 +5,6 @@ A JSON file beside the artifacts, rewritten atomically. It does not load a model
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -63,10 +62,6 @@ class Registry:
         found = [a for a in self.all() if (a.task, a.tier, a.state) == (task, tier, "promoted")]
         return found[-1] if found else None
 
-    def by_digest(self, digest: str) -> Artifact | None:
-        """Return the artifact with a digest."""
-        return next((a for a in reversed(self.all()) if a.digest == digest), None)
-
     def add(self, artifact: Artifact) -> None:
         """Register an artifact; what it replaces stays, as retired."""
         same = (artifact.task, artifact.tier)
@@ -82,9 +77,3 @@ class Registry:
 
 def _retired(artifact: Artifact) -> Artifact:
     return msgspec.structs.replace(artifact, state="retired")
-
-
-def summary(artifact: Artifact) -> Mapping[str, object]:
-    """Return the artifact as plain JSON."""
-    found: dict[str, object] = msgspec.to_builtins(artifact)
-    return found
