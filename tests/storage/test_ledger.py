@@ -332,11 +332,13 @@ def test_the_background_thread_fills_the_database_and_close_ends_it(tmp_path: Pa
         assert threading.active_count() == before  # a reader starts no thread
         for number in range(300):
             ledger.append(trace(f"t{number}"))
-        for _ in range(500):
-            if ledger.counts()["traces"] == 300:
+        # A line counts as waiting until its spool is cut, which follows the commit.
+        for _ in range(3000):
+            counts = ledger.counts()
+            if (counts["traces"], counts["waiting"]) == (300, 0):
                 break
             threading.Event().wait(0.01)
-        assert ledger.counts()["waiting"] == 0
+        assert (counts["traces"], counts["waiting"]) == (300, 0)
     assert threading.active_count() == before
 
 
