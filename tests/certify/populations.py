@@ -66,7 +66,7 @@ class World(Struct, frozen=True):
             cost_usd={t: np.zeros(points) for t in tiers},
             latency_s={t: np.zeros(points) for t in tiers},
             available={t: np.ones(points, dtype=bool) for t in tiers},
-            failure={t: np.full(points, "", dtype=object) for t in tiers},
+            failure={t: np.zeros(points, dtype=np.int32) for t in tiers},
             signals={f"{t}.label_prob": signal[t] for t in tiers},
         )
         done = replay_array(policy, with_confidence(table, maps))
@@ -105,6 +105,6 @@ def certified(
     delta: float = 0.1,
     **keys: Any,
 ) -> Certified:
-    task = msgspec.structs.replace(task, promise=Promise(max_loss, delta))
+    task = msgspec.structs.replace(task, promise=Promise(max_loss=max_loss, delta=delta))
     evidence = Evidence(tune=tune, certify=certify, n_train=0, split="by row", data={})
     return certify_task(task, evidence, terms(**keys))

@@ -19,7 +19,9 @@ from stepdown.evals.decision import Evidence, Question, design_effect, holm, mor
 from stepdown.evals.document import eval_document
 from stepdown.evals.summary import Summary, TierFigures, summarise
 
-TASK = replace(LABEL_TASK, tiers=("rule", "small", "big"), promise=Promise(0.05, 0.1))
+TASK = replace(
+    LABEL_TASK, tiers=("rule", "small", "big"), promise=Promise(max_loss=0.05, delta=0.1)
+)
 
 
 def column(tier: str, scores: Sequence[float | None], **more: Any) -> list[Outcome]:

@@ -81,7 +81,7 @@ def test_the_columns_are_those_that_are_published(tmp_path: Path) -> None:
     write_outcomes(path, TABLE)
     assert path.read_text().splitlines()[0] == (
         "query_id,tier,score,cost_usd,latency_s,signal.confidence,signal.margin,"
-        "answer,group,prompt,failure"
+        "answer,group,prompt,segment,truth,failure"
     )
 
 

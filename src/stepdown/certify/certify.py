@@ -151,9 +151,9 @@ def _test(
     groups = [f"row {query}" if group is None else group for group, query in named]
     return certify_path(
         table,
-        promise.max_loss,
+        promise.limit(),
         promise.delta,
-        start(along, promise.max_loss, t.tune.n, t.certify.n),
+        start(along, promise.limit(), t.tune.n, t.certify.n),
         groups if len(set(groups)) < len(groups) else None,
         scores="binary" if task.labels else "graded",
         seed=seed_from(_rows_digest(t.certify)),
@@ -220,7 +220,7 @@ def _guarantee(
     return msgspec.structs.replace(
         base,
         state="certified" if certified else "ceiling",
-        level=task.promise.max_loss,
+        level=task.promise.limit(),
         delta=sum(look.delta for look in spent) or task.promise.delta,
         bound=tested.policies[chosen].loss_bound if tested and certified else 0.0,
         loss=_loss(task, t, policy),
@@ -285,13 +285,13 @@ def _labels(task: Task, along: Sequence[Searched]) -> int | None:
     None when no number would: the loss on the tune rows is not under the promise.
     """
     promise = task.promise
-    hopeful = [one for one in along[1:] if one.loss < promise.max_loss]
+    hopeful = [one for one in along[1:] if one.loss < promise.limit()]
     if not hopeful or not task.labels:
         return None
     one = hopeful[0]
     discordant = max(one.discordant, abs(one.loss))
     minus, plus = (discordant + one.loss) / 2, (discordant - one.loss) / 2
-    return labels_needed(minus, plus, promise.max_loss, promise.delta * 0.85).rows
+    return labels_needed(minus, plus, promise.limit(), promise.delta * 0.85).rows
 
 
 def _why(tested: PathCertificate | None, along: Sequence[Searched], chosen: int) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stepdown.core.derived import logistic
 from stepdown.core.request import Completion
 
 
@@ -32,16 +33,12 @@ class Calibrator(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
             return None
         if self.kind == "identity":
             return value
-        return _logistic(self.a * _logit(value) + self.b)
+        return logistic(self.a * _logit(value) + self.b)
 
 
 def _logit(p: float) -> float:
     p = min(max(p, 1e-9), 1 - 1e-9)
     return math.log(p / (1 - p))
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def read_signals(completion: Completion) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.confidence import Calibrator
+from stepdown.core.derived import Derived
 from stepdown.core.digest import digest
 from stepdown.core.policy import Policy, policy_from_plain, to_plain
 from stepdown.core.trace import GuaranteeState
@@ -83,7 +84,10 @@ class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
 
 
 class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Everything that decides an answer of one task."""
+    """Everything that decides an answer of one task.
+
+    `confidence` maps a tier to its calibrated signal; `signals` are derived from others by formula.
+    """
 
     policy: Policy
     contract: str
@@ -91,8 +95,13 @@ class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     guarantee: Guarantee
     tiers: Mapping[str, LockedTier]
     confidence: Mapping[str, Calibrator] = {}
+    signals: Mapping[str, Derived] = {}
     expected: Mapping[str, Estimate] = {}
     kept: Mapping[str, float] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that reads a derived signal before what it rests on is known."""
+        self.policy.check_derived(self.signals)
 
 
 class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

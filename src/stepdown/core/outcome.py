@@ -1,8 +1,9 @@
 """The outcome table: what every tier answered to every query, and how good that was.
 
-Columns: `query_id, tier, score, cost_usd, latency_s, signal.NAME..., answer, group, prompt`, and
-`failure` where a tier gave no usable answer. The same rows feed the eval tables, certification and
-replay. Unknown score, cost and latency are None.
+Columns: `query_id, tier, score, cost_usd, latency_s, signal.NAME..., answer, group, prompt,
+segment, truth`, and `failure` where a tier gave no usable answer. They feed the eval tables,
+certification and replay. Unknown score, cost and latency are None. A signal that must be bought (a
+vote of samples, a judge) stands under the tier `?NAME`, with its price and `signal.value`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `score` is 0..1, None when nobody scored it. `signals` hold bare names (`confidence`,
     `margin`); `failure` is the kind of failure (invalid_output, truncated, provider_error,
-    unavailable) or None. A failed answer scores 0 unless it is `unavailable`.
+    unavailable) or None. A failed answer scores 0 unless it is `unavailable`. `group` ties rows
+    that are not independent, `segment` is a kind of query that is known before any call (a subject,
+    a shop, a language), `truth` the right answer where it is a label.
     """
 
     query_id: str
@@ -30,6 +33,8 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answer: str | None = None
     group: str | None = None
     prompt: str | None = None
+    segment: str | None = None
+    truth: str | None = None
     failure: str | None = None
 
     def __post_init__(self) -> None:
@@ -45,6 +50,18 @@ class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def confidence(self) -> float | None:
         """The signal named `confidence`."""
         return self.signals.get("confidence")
+
+
+BOUGHT = "?"  # begins the name under which a signal that was bought stands in a table
+
+
+def named_signals(outcome: Outcome) -> dict[str, float | None]:
+    """Return an outcome's signals under the names that policies use: `TIER.NAME`, or `NAME` for
+    one that was bought.
+    """
+    if outcome.tier.startswith(BOUGHT):
+        return {outcome.tier.removeprefix(BOUGHT): outcome.signals.get("value")}
+    return {f"{outcome.tier}.{name}": value for name, value in outcome.signals.items()}
 
 
 def by_query(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Outcome]]:

@@ -18,6 +18,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from stepdown.core.derived import Derived, raw_inputs
+
 Kind = Literal["call", "buy", "accept", "polish", "abstain"]
 KINDS: tuple[Kind, ...] = ("call", "buy", "accept", "polish", "abstain")
 
@@ -124,11 +126,29 @@ class Policy(Struct, frozen=True, dict=True, forbid_unknown_fields=True):
     def _check_signals(self, row: Row, sold: set[str]) -> None:
         """Refuse to read what cannot be known yet: a tier not called, a signal not bought."""
         for clause in row.when:
-            # The name of a tier may hold dots (`model-4.1`): the longest tier that fits owns it.
-            owners = [tier for tier in self.tiers if clause.signal.startswith(f"{tier}.")]
-            early = bool(owners) and max(owners, key=len) not in row.called
-            if early or (clause.signal in sold and f"?{clause.signal}" not in row.called):
+            if self._early(row, clause.signal, sold):
                 raise ValueError(f"state {list(row.called)} reads {clause.signal!r} too early")
+
+    def _early(self, row: Row, signal: str, sold: set[str]) -> bool:
+        # The name of a tier may hold dots (`model-4.1`): the longest tier that fits owns it.
+        owners = [tier for tier in self.tiers if signal.startswith(f"{tier}.")]
+        needed = {max(owners, key=len)} if owners else pair_in(signal)
+        bought = signal in sold and f"?{signal}" not in row.called
+        return bought or any(tier in self.tiers and tier not in row.called for tier in needed)
+
+    def check_derived(self, derived: Mapping[str, Derived]) -> None:
+        """Refuse formulas that read, in some state, what cannot be known there yet.
+
+        Raises:
+            ValueError: names the state and the signal.
+        """
+        sold = {a.target for row in self.rows for a in row.actions if a.kind == "buy"}
+        for row in self.rows:
+            for clause in row.when:
+                for signal in raw_inputs(clause.signal, derived):
+                    if self._early(row, signal, sold):
+                        where = f"state {list(row.called)} reads {clause.signal!r}"
+                        raise ValueError(f"{where}, which rests on {signal!r}, too early")
 
     def _check(self, row: Row, states: set[tuple[str, ...]]) -> None:
         for action in row.actions:
@@ -152,6 +172,12 @@ class Policy(Struct, frozen=True, dict=True, forbid_unknown_fields=True):
     def signals(self) -> tuple[str, ...]:
         """Every signal that the table reads, sorted."""
         return tuple(sorted({clause.signal for row in self.rows for clause in row.when}))
+
+
+def pair_in(signal: str) -> set[str]:
+    """Return the two tiers that an agreement signal (`A=B`) compares, none for any other."""
+    first, equals, second = signal.partition("=")
+    return {first, second} if equals else set()
 
 
 def polished(draft_tier: str, polish_tier: str) -> str:
@@ -197,7 +223,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Action):
         return str(value)
     if isinstance(value, Struct):
-        return {
+        config = value.__struct_config__
+        kind = {config.tag_field: config.tag} if config.tag_field else {}
+        return kind | {
             field.name: to_plain(said)
             for field in msgspec.structs.fields(value)
             if not _unsaid(said := getattr(value, field.name), field)

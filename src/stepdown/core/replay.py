@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from stepdown.core.answers import answer_key
 from stepdown.core.decide import Decision
-from stepdown.core.outcome import Outcome
+from stepdown.core.derived import Derived
+from stepdown.core.outcome import BOUGHT, Outcome, named_signals
 from stepdown.core.policy import Policy, polished, tiers_in
 from stepdown.core.walk import Walk
 
@@ -31,15 +33,17 @@ def replay(
     policy: Policy,
     outcomes: Mapping[str, Outcome],
     signals: Mapping[str, float | None] | None = None,
+    derived: Mapping[str, Derived] = {},
 ) -> Replayed:
     """Return what `policy` does with the recorded `outcomes` (tier -> outcome) of one query.
 
-    `signals` are known before any call (`draw`, triage) or can be bought. A tier without an
-    outcome, or whose outcome failed as `unavailable`, cannot be called; the outcome of a polished
-    draft stands under `DRAFT>POLISH`. A polish that fails leaves the draft.
+    `signals` are known before any call (`draw`, triage) or can be bought for nothing; one that
+    costs something has an outcome under `?NAME`. A tier without an outcome, or whose outcome failed
+    as `unavailable`, cannot be called; the outcome of a polished draft stands under `DRAFT>POLISH`.
+    A polish that fails leaves the draft.
     """
     known = dict(signals or {})
-    walk = Walk(policy, known)
+    walk = Walk(policy, known, derived)
     for tier in policy.tiers:
         if not _can(outcomes, tier):
             walk.down(tier, "unavailable")
@@ -50,17 +54,20 @@ def replay(
         action = decision.action
         if action.kind == "call":
             outcome = outcomes[action.target]
-            walk.answered(action.target, named_signals(outcome), outcome.failure)
+            key = None if outcome.answer is None else answer_key(outcome.answer)
+            walk.answered(action.target, named_signals(outcome), outcome.failure, key)
             _note_polish(walk, outcomes)
         elif action.kind == "buy":
-            walk.bought(action.target, known.get(action.target))
+            walk.bought(action.target, _bought(action.target, outcomes, known))
         else:
             return _end(walk, decision, outcomes, outside)
 
 
-def named_signals(outcome: Outcome) -> dict[str, float | None]:
-    """Return an outcome's signals under the names that policies use: `TIER.NAME`."""
-    return {f"{outcome.tier}.{name}": value for name, value in outcome.signals.items()}
+def _bought(
+    name: str, outcomes: Mapping[str, Outcome], free: Mapping[str, float | None]
+) -> float | None:
+    row = outcomes.get(f"{BOUGHT}{name}")
+    return free.get(name) if row is None else row.signals.get("value")
 
 
 def _can(outcomes: Mapping[str, Outcome], name: str) -> bool:
@@ -79,7 +86,7 @@ def _end(
     walk: Walk, decision: Decision, outcomes: Mapping[str, Outcome], outside: str | None
 ) -> Replayed:
     answer, reason = decision.action.target or None, decision.reason
-    paid = [outcomes[tier] for tier in tiers_in(walk.called)]
+    paid = [outcomes[step] for step in walk.called if _can(outcomes, step)]
     if decision.action.kind == "polish":
         draft = tiers_in(walk.called)[-1]
         finished = outcomes[polished(draft, decision.action.target)]

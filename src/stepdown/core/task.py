@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -15,21 +16,90 @@ Finish = Literal["always", "when_unsure", "never"]
 PLACES: tuple[Place, ...] = ("embedded", "self_hosted", "hosted_open", "vendor")
 
 
-class Promise(Struct, frozen=True, forbid_unknown_fields=True):
-    """`max_loss`: the loss of score against the ceiling that is allowed (fraction of 1).
+MAIN = ("max_loss", "floor", "min_score", "min_agreement", "max_disagreement", "max_error_cost")
+DEFAULT_LIMIT = 0.02  # of `max_loss` (or `max_disagreement`) where a task promises nothing itself
 
-    `delta`: the chance of being wrong about it that is allowed.
+
+class Promise(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is promised about a task. Limits are fractions of 1 unless a name says otherwise.
+
+    One main promise at most: `max_loss` of score against the ceiling (2 points where nothing is
+    said); `floor` of the delivered score, whoever answered; `min_score` of the answers that the
+    ceiling did not give; `min_agreement` of these with the ceiling; `max_disagreement`: share of
+    all traffic on which an answer other than the ceiling's is sent; `max_error_cost` a message,
+    by `error_costs[truth][answer]` (an error that is not named costs the most of the table, a
+    right answer nothing).
+
+    Beside it: `recall` of labels that must not be missed; `max_cost_usd` a call and `max_latency_s`
+    a call (means; estimated, not certified). `delta` is the chance of being wrong that is allowed,
+    for each task, or with `over = "project"` for all tasks of the project together.
     """
 
-    max_loss: float = 0.02
+    max_loss: float | None = None
+    floor: float | None = None
+    min_score: float | None = None
+    min_agreement: float | None = None
+    max_disagreement: float | None = None
+    max_error_cost: float | None = None
+    error_costs: Mapping[str, Mapping[str, float]] = {}
+    recall: Mapping[str, float] = {}
+    max_cost_usd: float | None = None
+    max_latency_s: float | None = None
     delta: float = 0.1
+    over: Literal["task", "project"] = "task"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be promised."""
-        if not 0 < self.max_loss < 1:
-            raise ValueError(f"max_loss must lie between 0 and 1, got {self.max_loss}")
+        if len(self.mains) > 1:
+            raise ValueError(f"promise one of {' and '.join(self.mains)}, not both")
+        for name in MAIN[:-1]:
+            _fraction(name, getattr(self, name))
+        for label, share in self.recall.items():
+            _fraction(f"recall of {label!r}", share)
         if not 0 < self.delta < 0.5:
             raise ValueError(f"delta must lie between 0 and 0.5, got {self.delta}")
+        for name in ("max_error_cost", "max_cost_usd", "max_latency_s"):
+            limit = getattr(self, name)
+            if limit is not None and not 0 < limit < inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {limit}")
+        self._check_costs()
+
+    def _check_costs(self) -> None:
+        costs = [cost for row in self.error_costs.values() for cost in row.values()]
+        if any(not 0 <= cost < inf for cost in costs):
+            raise ValueError("error_costs must be finite amounts of 0 or more")
+        if (self.max_error_cost is not None) != bool(costs) or (costs and max(costs) == 0):
+            raise ValueError("max_error_cost needs error_costs with an amount above 0, and they it")
+
+    @property
+    def mains(self) -> tuple[str, ...]:
+        """The main promises that were written down."""
+        return tuple(name for name in MAIN if getattr(self, name) is not None)
+
+    def main(self, reference: str = "gold") -> str:
+        """Return the main promise by name.
+
+        Where none was written it is `max_loss`, or `max_disagreement` when the references are the
+        ceiling's own answers, which score 1 by construction.
+        """
+        if self.mains:
+            return self.mains[0]
+        return "max_disagreement" if reference == "ceiling" else "max_loss"
+
+    @property
+    def allowed_loss(self) -> float:
+        """The loss against the ceiling that an eval asks about, whatever is promised."""
+        return DEFAULT_LIMIT if self.max_loss is None else self.max_loss
+
+    def limit(self, reference: str = "gold") -> float:
+        """Return the limit of the main promise."""
+        written = getattr(self, self.main(reference))
+        return DEFAULT_LIMIT if written is None else float(written)
+
+
+def _fraction(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < 1:
+        raise ValueError(f"{name} must lie between 0 and 1, got {value}")
 
 
 class Task(Struct, frozen=True, kw_only=True):

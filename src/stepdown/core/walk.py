@@ -9,32 +9,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stepdown.core.decide import Decision, Observation, decide
-from stepdown.core.policy import Policy
+from stepdown.core.derived import Derived, agreement, value_of
+from stepdown.core.policy import Policy, tiers_in
 
 
 class Walk:
     """Keep what was observed for one request and ask the policy what to do next."""
 
-    def __init__(self, policy: Policy, signals: Mapping[str, float | None] = {}) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        signals: Mapping[str, float | None] = {},
+        derived: Mapping[str, Derived] = {},
+    ) -> None:
         self.policy = policy
+        self.derived = derived
         self.called: tuple[str, ...] = ()
         self.signals: dict[str, float | None] = dict(signals)
+        self.answers: dict[str, str | None] = {}
         self.invalid: dict[str, str] = {}
         self.unavailable: dict[str, str] = {}
 
     def next(self) -> Decision:
         """Return the next decision for what was seen so far."""
-        seen = Observation(self.called, self.signals, self.invalid, self.unavailable)
+        seen = Observation(self.called, self._readable(), self.invalid, self.unavailable)
         return decide(self.policy, seen)
 
+    def _readable(self) -> Mapping[str, float | None]:
+        """The signals as read, and those derived from them that the present state looks at."""
+        row = self.policy.by_state.get(self.called)
+        wanted = [c.signal for c in row.when if c.signal in self.derived] if row else ()
+        if not wanted:
+            return self.signals
+        made = {name: value_of(name, self.derived, self.signals.get) for name in wanted}
+        return {**self.signals, **made}
+
     def answered(
-        self, tier: str, signals: Mapping[str, float | None], invalid: str | None = None
+        self,
+        tier: str,
+        signals: Mapping[str, float | None],
+        invalid: str | None = None,
+        answer: str | None = None,
     ) -> None:
-        """Note that a tier was called: its signals, or why its answer must not be sent."""
+        """Note that a tier was called: its signals, or why its answer must not be sent.
+
+        `answer` is the key under which answers are compared (`answers.answer_key`), None when
+        there is no usable one.
+        """
+        self._compare(tier, None if invalid is not None else answer)
         self.called = (*self.called, tier)
         self.signals.update(signals)
         if invalid is not None:
             self.invalid[tier] = invalid
+
+    def _compare(self, tier: str, answer: str | None) -> None:
+        """Note which of the tiers called before gave the same answer."""
+        for other in tiers_in(self.called):
+            said = self.answers[other]
+            same = None if answer is None or said is None else float(answer == said)
+            self.signals[agreement(tier, other)] = same
+        self.answers[tier] = answer
 
     def bought(self, signal: str, value: float | None) -> None:
         """Note that a signal was bought; None when it could not be read."""

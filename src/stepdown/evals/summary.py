@@ -83,11 +83,11 @@ def summarise(
             f"Its tiers are {', '.join(task.tiers)}.",
         )
     asked = Question(
-        max_loss=task.promise.max_loss,
+        max_loss=task.promise.allowed_loss,
         delta=task.promise.delta,
         binary=_binary(task) if binary is None else binary,
         seed=seed,
-        floor=floor,
+        floor=task.promise.floor if floor is None else floor,
     )
     return _Figures(task, table, asked, level, recorded or {}).summary()
 

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Struct
 
+from stepdown.core.answers import answer_key
 from stepdown.core.confidence import Calibrator, read_signals
 from stepdown.core.decide import Decision
+from stepdown.core.derived import Derived
 from stepdown.core.policy import Policy, confidence_of, polished, tiers_in
 from stepdown.core.request import Completion, Message, Request, Tool
 from stepdown.core.requesting import Answer, read_answer, request_for
@@ -42,6 +44,7 @@ class Step(Struct, frozen=True, kw_only=True):
     tiers: Mapping[str, Tier]
     models: Mapping[str, Model]
     confidence: Mapping[str, Calibrator] = {}
+    derived: Mapping[str, Derived] = {}
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -108,7 +111,7 @@ class _Cascade:
         self.asked = asked
         self.error: ModelError | None = None
         self.clock = clock
-        self.walk = Walk(step.policy, {"draw": draw})
+        self.walk = Walk(step.policy, {"draw": draw}, step.derived)
         self.attempts: list[Attempt] = []
         self.answers: dict[str, tuple[str, Completion]] = {}
         self.outside: str | None = None
@@ -205,7 +208,8 @@ class _Cascade:
             )
         )
         named = {f"{tier}.{name}": value for name, value in signals.items()}
-        self.walk.answered(tier, {**named, confidence_of(tier): confidence}, answer.failure)
+        key = None if answer.text is None else answer_key(answer.text)
+        self.walk.answered(tier, {**named, confidence_of(tier): confidence}, answer.failure, key)
 
     async def ask(
         self, tier: str, request: Request, kind: str, why: str

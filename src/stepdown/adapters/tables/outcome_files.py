@@ -23,7 +23,7 @@ from stepdown.errors import DataError
 SIGNAL = "signal."
 NEEDED = ("query_id", "tier")
 NUMBERS = ("score", "cost_usd", "latency_s")
-TEXTS = ("answer", "group", "prompt", "failure")
+TEXTS = ("answer", "group", "prompt", "segment", "truth", "failure")
 COLUMNS = (*NEEDED, *NUMBERS, *TEXTS)
 Plain = dict[str, Any]
 
@@ -86,6 +86,8 @@ def _outcome(row: Mapping[str, Any], at: str) -> Outcome:
             answer=_text(row, "answer"),
             group=_text(row, "group"),
             prompt=_text(row, "prompt"),
+            segment=_text(row, "segment"),
+            truth=_text(row, "truth"),
             failure=_text(row, "failure"),
             signals={name: value for name, value in signals.items() if value is not None},
         )
