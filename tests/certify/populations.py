@@ -12,7 +12,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from stepdown.certify.calibration import with_confidence
-from stepdown.certify.certify import Certified, Evidence, Terms, certify_task
+from stepdown.certify.certify import certify_task
+from stepdown.certify.evidence import Certified, Evidence, Terms
 from stepdown.core.confidence import Calibrator
 from stepdown.core.outcome import Outcome
 from stepdown.core.policy import Policy

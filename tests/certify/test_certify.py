@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from populations import PRICES, TASK, World, certified, flat, rising
 
-from stepdown.certify.certify import Certified, loss_estimate, mean_estimate
+from populations import PRICES, TASK, World, certified, flat, rising
+from stepdown.certify.evidence import Certified
+from stepdown.certify.figures import loss_estimate, mean_estimate
 from stepdown.core.lock import Lock, lock_from_plain, lock_to_plain
 from stepdown.core.outcome import Outcome
 from stepdown.core.policy import confidence_of, to_plain
@@ -110,12 +111,8 @@ def test_thresholds_set_by_hand_are_declared_and_nothing_is_tested() -> None:
     task = msgspec.structs.replace(TASK, thresholds={"small": 0.4})
     done = run(GOOD, 60, task)
     stated = done.locked.guarantee
-    assert (done.state, stated.promise, stated.bound, stated.looks) == (
-        "declared",
-        "none",
-        None,
-        (),
-    )
+    assert (done.state, stated.promise, stated.bound) == ("declared", "none", None)
+    assert [(look.tested, look.delta) for look in stated.looks] == [("shown", 0.0)]
     assert done.tested is None
     (clause,) = done.locked.policy.by_state["small",].when
     assert (clause.signal, clause.at_least) == (confidence_of("small"), 0.4)

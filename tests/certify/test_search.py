@@ -1,21 +1,25 @@
 """The path runs from the ceiling to the cheapest policy that nothing beats, and has a start."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import World, flat, rising
 
+from populations import World, flat, rising
 from stepdown.certify.calibration import choose
-from stepdown.certify.search import Searched, path, start, strength
+from stepdown.certify.search import Searched, Standing, path, searched, start, strength
+from stepdown.core.derived import Linear
 from stepdown.core.outcome import Outcome
-from stepdown.core.policy import single
+from stepdown.core.policy import Policy, cascade, single
 from stepdown.core.replay_array import Panel, panel
 
 SHARES = st.floats(0, 1)
 
 
-def one(cost: float | None, loss: float, kept: float = 1.0, discordant: float = 0.0) -> Searched:
+def one(
+    cost: float | None, loss: float, kept: float = 1.0, discordant: float = 0.0, limit: float = 0.1
+) -> Searched:
     return Searched(
         policy=single("a"),
         cost_usd=cost,
@@ -23,6 +27,7 @@ def one(cost: float | None, loss: float, kept: float = 1.0, discordant: float = 
         loss=loss,
         discordant=max(discordant, abs(loss)),
         kept=kept,
+        standings=(Standing(loss - limit, max(discordant, abs(loss)), 100),),
     )
 
 
@@ -66,22 +71,20 @@ def test_policies_that_cost_as_much_as_the_ceiling_are_not_on_the_path() -> None
     assert path([one(1.0, -0.5), one(2.0, -0.9)], CEILING) == [CEILING]
 
 
-@given(FOUND, st.floats(0.01, 0.5), st.integers(10, 1000), st.integers(10, 1000))
-def test_the_start_lies_on_the_path(
-    found: list[Searched], max_loss: float, n_tune: int, n_certify: int
-) -> None:
+@given(FOUND, st.integers(10, 1000), st.integers(10, 1000))
+def test_the_start_lies_on_the_path(found: list[Searched], n_tune: int, n_certify: int) -> None:
     along = path(found, CEILING)
-    place = start(along, max_loss, n_tune, n_certify)
+    place = start(along, n_tune, n_certify)
     assert place == 0 if len(along) == 1 else 1 <= place < len(along)
 
 
 def test_the_start_is_the_policy_farthest_inside_the_promise() -> None:
     along = [CEILING, one(0.8, 0.0, discordant=0.2), one(0.5, 0.0, discordant=0.02), one(0.1, 0.09)]
-    assert start(along, 0.1, 100, 100) == 2
+    assert start(along, 100, 100) == 2
 
 
 def test_of_equal_policies_the_cheapest_is_the_start() -> None:
-    assert start([CEILING, one(0.8, 0.01), one(0.2, 0.01)], 0.1, 100, 100) == 2
+    assert start([CEILING, one(0.8, 0.01), one(0.2, 0.01)], 100, 100) == 2
 
 
 def rows(n: int = 200) -> Panel:
@@ -97,7 +100,7 @@ def test_strength_puts_the_ceiling_last_and_tiers_without_a_score_first() -> Non
 def test_the_chosen_map_rises_and_gives_probabilities() -> None:
     found = choose(rows(), "small")
     assert found is not None
-    assert (found.signal, found.kind) == ("label_prob", "platt")
+    assert (found.signal, found.kind == "identity") == ("label_prob", False)
     low, high = found.apply({"label_prob": 0.1}), found.apply({"label_prob": 0.9})
     assert low is not None
     assert high is not None
@@ -141,3 +144,32 @@ def test_a_signal_that_points_the_wrong_way_is_not_turned_round() -> None:
 
 def test_a_tier_without_signals_has_no_map() -> None:
     assert choose(with_signals(40, {}, [1.0] * 40), "a") is None
+
+
+def linear(*inputs: str) -> Linear:
+    return Linear(inputs=inputs, weights=(1.0,) * len(inputs), fill=(0.0,) * len(inputs))
+
+
+DERIVED = {
+    "small.twice": linear("small.once"),
+    "small.once": linear("small.label_prob"),
+    "unread": linear("small.label_prob"),
+}
+
+
+def reads(signal: str) -> Policy:
+    (entry, keep, last) = cascade(("small", "big"), (0.5,)).rows
+    (clause,) = keep.when
+    told = msgspec.structs.replace(clause, signal=signal)
+    return Policy(("small", "big"), (entry, msgspec.structs.replace(keep, when=(told,)), last))
+
+
+def test_a_policy_carries_the_formulas_that_it_reads_and_those_that_these_rest_on() -> None:
+    found = searched(rows(), reads("small.twice"), DERIVED)
+    assert set(found.derived) == {"small.twice", "small.once"}
+    assert found.kept == pytest.approx(searched(rows(), reads("small.label_prob")).kept)
+    assert 0.3 < found.kept < 0.7
+
+
+def test_a_policy_without_derived_signals_carries_no_formula() -> None:
+    assert searched(rows(), reads("small.label_prob"), DERIVED).derived == {}

@@ -32,12 +32,18 @@ class LockedTier(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
 
 
 class Look(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One look at the certify rows: they are spent by it. `tested`: digest of what was tested."""
+    """One look at `n` certify rows: they are spent by it. `tested`: digest of what was tested.
+
+    `sketch` holds the smallest hashes of the row ids, so that other rows can be compared with
+    them. `delta` is 0 where the rows were shown and nothing was tested.
+    """
 
     certify_digest: str
     date: str
     delta: float
     tested: str = ""
+    n: int = 0
+    sketch: str = ""
 
 
 class Estimate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -52,11 +58,23 @@ class Estimate(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     unknown: int = 0
 
 
+class Beside(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A promise beside the main one, on `n` rows. What is estimated has an interval, no bound."""
+
+    promise: str
+    level: float
+    certified: bool
+    bound: float | None = None
+    estimate: Estimate | None = None
+    n: int = 0
+
+
 class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A bound with its method, assumptions, n, data digests and date; it can be withdrawn.
 
-    `promise` is `max_loss` (loss of score against the ceiling) unless said otherwise; `level` its
-    limit; `bound` the upper confidence bound on the loss at error chance `delta`.
+    `promise` names the main promise (`core.task.Promise`), `level` its limit. `bound` is the end of
+    the one-sided interval, at error chance `delta`, of the figure that is promised: its upper end
+    where the promise is a `max_`, its lower end otherwise. `beside` holds the other promises.
     """
 
     state: GuaranteeState
@@ -64,6 +82,7 @@ class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     level: float | None = None
     delta: float | None = None
     bound: float | None = None
+    beside: tuple[Beside, ...] = ()
     loss: Estimate | None = None
     method: str = ""
     assumptions: tuple[str, ...] = ()

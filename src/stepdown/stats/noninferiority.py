@@ -154,7 +154,7 @@ def certify_path(
     if per == "group" and groups is not None:
         table = table[:, one_row_per_group(groups, table.shape[1], seed)]
         groups, assumptions = None, PER_GROUP
-    tester = _tester(table, epsilon, delta, groups, scores, seed, assumptions)
+    tester = paired_test(table, epsilon, delta, groups, scores, seed, assumptions)
     return _certify(tester, -_means(table), start, second_start)
 
 
@@ -268,7 +268,7 @@ class _Grouped:
         return bounds.cluster_upper_bound_loss(self.table[index], self.groups, self.delta)
 
 
-_Tester = _Counted | _Graded | _Grouped
+PairedTest = _Counted | _Graded | _Grouped
 
 
 def one_row_per_group(groups: Groups, n: int, seed: int) -> Ints:
@@ -279,15 +279,19 @@ def one_row_per_group(groups: Groups, n: int, seed: int) -> Ints:
     return np.sort(order[first])
 
 
-def _tester(
+def paired_test(
     table: Floats,
     epsilon: float,
     delta: float,
     groups: Groups | None,
     scores: Scores,
     seed: int,
-    assumptions: str,
-) -> _Tester:
+    assumptions: str = INDEPENDENT,
+) -> PairedTest:
+    """Return the test that suits the rows: `p_value(index)` and `bound(index)` of each policy.
+
+    `table` has shape (policies, n), in [-1, 1]; groups, seed and scores as for `certify_path`.
+    """
     n = int(table.shape[1])
     codes = None if groups is None else group_codes(groups, n)
     if codes is not None and np.unique(codes).size < n:
@@ -300,7 +304,7 @@ def _tester(
 
 
 def _certify(
-    tester: _Tester, losses: Floats, start: int, second_start: int | None
+    tester: PairedTest, losses: Floats, start: int, second_start: int | None
 ) -> PathCertificate:
     size = losses.size
     probability("epsilon", tester.epsilon)
@@ -334,7 +338,7 @@ def _starts(size: int, start: int, second: int | None, delta: float) -> dict[int
     return shares(first, safer or None, delta)
 
 
-def _tested(tester: _Tester, index: int, loss: float, step: Step) -> TestedPolicy:
+def _tested(tester: PairedTest, index: int, loss: float, step: Step) -> TestedPolicy:
     if index == 0:
         return TestedPolicy(0, 0.0, None, 0.0, True, 0.0)
     bound = None if step.p_value is None else tester.bound(index)

@@ -1,0 +1,71 @@
+"""What certification is given, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from msgspec import Struct
+
+from stepdown.certify.search import Searched
+from stepdown.certify.tested import TestedPath
+from stepdown.core.lock import LockedTask, LockedTier, Look
+from stepdown.core.outcome import Outcome
+from stepdown.core.replay_array import Panel
+from stepdown.core.task import Task
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What certification may look at. Rows of `tune` and `certify` share no group.
+
+    `split` says in words how the rows were split; `data` holds digests of the three parts.
+    `reference` is "ceiling" when the right answers are the ceiling's own logged ones.
+    `clustered`: the user's own groups (conversations) may hold several rows, and the promise is
+    for rows; otherwise groups are near-duplicates, and one row of each is tested.
+    """
+
+    tune: Panel | Sequence[Outcome]
+    certify: Panel | Sequence[Outcome]
+    n_train: int
+    split: str
+    data: Mapping[str, str]
+    reference: str = "gold"
+    clustered: bool = False
+
+
+class Terms(Struct, frozen=True, kw_only=True):
+    """What the lock must say beside the policy: settings, tiers, dates, earlier looks.
+
+    `tasks_together`: tasks of the project among which a delta `over = "project"` is divided.
+    """
+
+    settings: str
+    tiers: Mapping[str, LockedTier]
+    today: date
+    review_days: int
+    baseline: str | None
+    looks: tuple[Look, ...] = ()
+    allow_relook: bool = False
+    tasks_together: int = 1
+
+
+class Certified(Struct, frozen=True, kw_only=True):
+    """The locked task with what led to it, for reports. `along` is the path that was tested.
+
+    `dropped` counts certify rows that could not be used; `warnings` say what is odd in the data.
+    """
+
+    task: Task
+    locked: LockedTask
+    found: tuple[Searched, ...]
+    along: tuple[Searched, ...]
+    chosen: int
+    tested: TestedPath | None
+    certify_table: Panel
+    dropped: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """`certified`, `declared` or `ceiling`."""
+        return self.locked.guarantee.state
