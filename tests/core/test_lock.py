@@ -1,15 +1,18 @@
 """The lock reads back what it wrote, through real TOML, and refuses what it does not know."""
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import tomli_w
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_strategies import policies
+from policy_strategies import formulas, policies, policies_with
 
 from stepdown.core.confidence import Calibrator
+from stepdown.core.derived import Derived, Lead, Linear
 from stepdown.core.lock import (
     Estimate,
     Guarantee,
@@ -20,7 +23,8 @@ from stepdown.core.lock import (
     lock_from_plain,
     lock_to_plain,
 )
-from stepdown.core.policy import Policy, cascade
+from stepdown.core.policy import Action, Clause, Policy, Row, cascade
+from stepdown.wiring.lockfile import read_lock, write_lock
 
 UNKNOWN = Estimate(None, n=0, unit="s", source="certify rows", unknown=12)
 GUARANTEE = Guarantee(
@@ -51,6 +55,12 @@ def lock_of(policy: Policy) -> Lock:
     return Lock(version=1, generator="stepdown 0", project="shop", tasks={"intent": task})
 
 
+def lock_with(policy: Policy, derived: dict[str, Derived]) -> Lock:
+    lock = lock_of(policy)
+    task = msgspec.structs.replace(lock.tasks["intent"], signals=derived)
+    return msgspec.structs.replace(lock, tasks={"intent": task})
+
+
 def through_toml(lock: Lock) -> Lock:
     return lock_from_plain(tomllib.loads(tomli_w.dumps(lock_to_plain(lock))))
 
@@ -61,6 +71,53 @@ def test_every_policy_survives_the_way_through_toml(policy: Policy) -> None:
     again = through_toml(lock)
     assert again == lock
     assert again.digest == lock.digest
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies_with(formulas()))
+def test_derived_signals_survive_the_way_through_toml(
+    made: tuple[Policy, dict[str, Derived]],
+) -> None:
+    lock = lock_with(*made)
+    again = through_toml(lock)
+    assert again == lock
+    assert again.digest == lock.digest
+
+
+def test_derived_signals_survive_the_file_and_its_seal(tmp_path: Path) -> None:
+    sure = Linear(("a.confidence", "a=b"), (1 / 3, -0.0), (0.1, 1e-300), 0.7, "logistic")
+    race = Lead("sure", ("triage.a",), (0.0, 1e-9))
+    policy = reading("race", ("a", "b"))
+    lock = lock_with(policy, {"sure": sure, "race": race})
+    write_lock(tmp_path / "stepdown.lock", lock)
+    again = read_lock(tmp_path / "stepdown.lock")
+    assert again == lock
+    assert again.tasks["intent"].signals == {"sure": sure, "race": race}
+
+
+def reading(signal: str, called: tuple[str, ...]) -> Policy:
+    """A policy over a and b that reads one signal in one state."""
+    when = (Clause(signal, 0.5, Action("abstain")),)
+    rows = (
+        Row(called=(), otherwise=Action("call", "a")),
+        Row(called=("a",), otherwise=Action("call", "b")),
+        Row(called=("a", "b"), otherwise=Action("accept", "b")),
+    )
+    return Policy(
+        tiers=("a", "b"),
+        rows=tuple(
+            msgspec.structs.replace(row, when=when) if row.called == called else row for row in rows
+        ),
+    )
+
+
+def test_a_lock_with_a_signal_that_is_read_too_early_is_refused() -> None:
+    whole = lock_to_plain(lock_with(reading("s", ("a", "b")), {"s": Linear(("a=b",), (1,), (0,))}))
+    whole["tasks"]["intent"]["policy"]["rows"][1]["when"] = [
+        {"signal": "s", "at_least": 0.5, "then": "abstain", "reason": "confident"}
+    ]
+    with pytest.raises(ValueError, match=r"\['a'\] reads 's', which rests on 'a=b', too early"):
+        lock_from_plain(whole)
 
 
 @given(st.floats(0, 1), st.floats(-5, 5))

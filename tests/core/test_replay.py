@@ -5,34 +5,41 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from policy_strategies import policies, tables
+from policy_strategies import formulas, policies, policies_with, tables
 
+from stepdown.core.derived import Derived
 from stepdown.core.outcome import Outcome
 from stepdown.core.policy import Action, Clause, Policy, Row, cascade
 from stepdown.core.replay import replay
-from stepdown.core.replay_array import panel, replay_array
+from stepdown.core.replay_array import Panel, panel, replay_array
 
 
 def same(scalar: float | None, vector: float) -> bool:
     return math.isnan(vector) if scalar is None else math.isclose(scalar, vector, abs_tol=1e-12)
 
 
-@settings(max_examples=400, deadline=None)
-@given(policies(), tables())
-def test_the_vectorised_replay_equals_the_scalar_one(
-    policy: Policy, data: tuple[list[Outcome], dict[str, dict[str, float | None]]]
-) -> None:
+Made = tuple[Policy, dict[str, Derived]]
+Data = tuple[list[Outcome], dict[str, dict[str, float | None]]]
+
+
+def vector_panel(data: Data) -> Panel:
     outcomes, free = data
     table = panel(outcomes)
-    for name in ("draw", "extra"):
-        values = [free[q][name] for q in table.query_ids]
-        table = table.with_signal(
-            name, np.array([math.nan if v is None else v for v in values], dtype=float)
-        )
-    vector = replay_array(policy, table)
+    bought = {o.query_id: o.signals["value"] for o in outcomes if o.tier == "?extra"}
+    for name in ("draw", "triage.a", "extra"):
+        known = {q: row[name] for q, row in free.items()} | (bought if name == "extra" else {})
+        values = [known[q] for q in table.query_ids]
+        column = np.array([math.nan if v is None else v for v in values], dtype=float)
+        table = table.with_signal(name, column)
+    return table
+
+
+def assert_same(policy: Policy, derived: dict[str, Derived], data: Data, table: Panel) -> None:
+    outcomes, free = data
+    vector = replay_array(policy, table, derived)
     for i, query in enumerate(table.query_ids):
         rows = {o.tier: o for o in outcomes if o.query_id == query}
-        scalar = replay(policy, rows, free[query])
+        scalar = replay(policy, rows, free[query], derived)
         assert vector.answer[i] == scalar.answer
         assert vector.called[i] == scalar.called
         assert vector.reason[i] == scalar.reason
@@ -40,6 +47,30 @@ def test_the_vectorised_replay_equals_the_scalar_one(
         assert same(scalar.score, vector.score[i])
         assert same(scalar.cost_usd, vector.cost_usd[i])
         assert same(scalar.latency_s, vector.latency_s[i])
+
+
+@settings(max_examples=100, deadline=None)
+@given(policies(), tables())
+def test_the_vectorised_replay_equals_the_scalar_one(policy: Policy, data: Data) -> None:
+    assert_same(policy, {}, data, vector_panel(data))
+
+
+@settings(max_examples=200, deadline=None)
+@given(policies_with(formulas()), tables())
+def test_with_derived_signals_agreement_and_prices_both_replays_agree(
+    made: Made, data: Data
+) -> None:
+    policy, derived = made
+    policy.check_derived(derived)
+    assert_same(policy, derived, data, vector_panel(data))
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies_with(formulas()), tables())
+def test_derived_signals_that_were_made_beforehand_change_nothing(made: Made, data: Data) -> None:
+    policy, derived = made
+    table = vector_panel(data).with_derived(derived)
+    assert_same(policy, derived, data, table)
 
 
 def outcome(tier: str, score: float, confidence: float | None, cost: float | None) -> Outcome:
@@ -111,3 +142,46 @@ def test_part_of_a_panel_holds_the_rows_that_were_asked_for() -> None:
     part = panel(rows).take(np.array([3, 1]))
     assert (part.query_ids, part.groups) == (("q3", "q1"), ("g3", "g1"))
     assert part.score["a"].tolist() == [0.75, 0.25]
+
+
+def test_what_is_bought_is_paid_for_and_read() -> None:
+    policy = Policy(
+        tiers=("a", "b"),
+        rows=(
+            Row(called=(), otherwise=Action("call", "a")),
+            Row(called=("a",), otherwise=Action("buy", "vote")),
+            Row(
+                called=("a", "?vote"),
+                when=(Clause("vote", 0.5, Action("accept", "a")),),
+                otherwise=Action("abstain"),
+            ),
+        ),
+    )
+    vote = Outcome(query_id="q", tier="?vote", cost_usd=0.25, signals={"value": 0.5})
+    rows = {o.tier: o for o in (outcome("a", 1, None, 0.5), outcome("b", 1, None, 1.0), vote)}
+    done, vector = replay(policy, rows), replay_array(policy, panel(rows.values()))
+    assert (done.answer, done.cost_usd) == ("a", 0.75)
+    assert (vector.answer[0], vector.cost_usd[0]) == ("a", 0.75)
+
+
+def test_tiers_agree_by_the_key_of_their_answers_and_a_failed_answer_agrees_with_nobody() -> None:
+    said = {"a": "Yes.", "b": "yes", "c": "no"}
+    rows = [Outcome(query_id="q1", tier=tier, answer=answer) for tier, answer in said.items()]
+    rows += [
+        Outcome(query_id="q2", tier="a", answer="yes", failure="truncated"),
+        Outcome(query_id="q2", tier="b", answer="yes"),
+    ]
+    policy = Policy(
+        tiers=("a", "b"),
+        rows=(
+            Row(called=(), otherwise=Action("call", "a")),
+            Row(called=("a",), otherwise=Action("call", "b")),
+            Row(
+                called=("a", "b"),
+                when=(Clause("a=b", 1.0, Action("accept", "b"), "agreed"),),
+                otherwise=Action("abstain"),
+                reason="differ",
+            ),
+        ),
+    )
+    assert replay_array(policy, panel(rows)).reason.tolist() == ["agreed", "no_confidence"]

@@ -4,12 +4,13 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stepdown.errors import ConfigError, DataError
+from stepdown.evals import duplicates
 from stepdown.evals.dataset import Sample
-from stepdown.evals.duplicates import Joined, jaccard, join_near, normalised, shingles
+from stepdown.evals.duplicates import Joined, join_near, normalised
 from stepdown.evals.split import group_samples, regrouped, split
 
 SHARES = {"train": 0.5, "tune": 0.25, "certify": 0.25}
@@ -141,17 +142,56 @@ def test_samples_can_carry_the_groups_of_the_split() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), max_size=25))
-def test_prefix_filtering_finds_exactly_what_comparing_all_pairs_finds(
-    words: list[list[str]],
-) -> None:
-    texts = [" ".join(each) for each in words]
-    quick, slow = Joined(len(texts)), Joined(len(texts))
-    join_near(quick, texts)
+def shingles(text: str) -> set[tuple[str, ...]]:
+    words = text.split()
+    return {tuple(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
+
+
+def joined_by_brute_force(texts: list[str]) -> Joined:
+    slow = Joined(len(texts))
     sets = [shingles(normalised(text)) for text in texts]
     for i in range(len(texts)):
         for j in range(i):
-            if jaccard(sets[i], sets[j]) >= 0.8:
+            alike = len(sets[i] & sets[j]) >= 0.8 * len(sets[i] | sets[j])
+            if alike and texts[i] and texts[j]:
                 slow.join(i, j)
-    assert [quick.find(i) for i in range(len(texts))] == [slow.find(i) for i in range(len(texts))]
+    return slow
+
+
+def test_texts_that_are_not_known_are_like_no_other() -> None:
+    joined = Joined(4)
+    join_near(joined, ["", "same", "", "same"])
+    assert roots(joined, 4) == [0, 1, 2, 1]
+
+
+def roots(joined: Joined, n: int) -> list[int]:
+    return [joined.find(i) for i in range(n)]
+
+
+@pytest.mark.parametrize("wide", [2, 64])  # with 2 nearly all pairs go the way of wide groups
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(words=st.lists(st.lists(st.sampled_from("abcde"), max_size=12), max_size=25))
+def test_prefix_filtering_finds_exactly_what_comparing_all_pairs_finds(
+    monkeypatch: pytest.MonkeyPatch, wide: int, words: list[list[str]]
+) -> None:
+    monkeypatch.setattr(duplicates, "WIDE", wide)
+    texts = [" ".join(each) for each in words]
+    quick = Joined(len(texts))
+    join_near(quick, texts)
+    assert roots(quick, len(texts)) == roots(joined_by_brute_force(texts), len(texts))
+
+
+def test_many_messages_of_one_template_are_one_group() -> None:
+    names = [f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefgh"]
+    said = "my parcel has not come since Monday, please tell me where it is now, thank you, {}"
+    joined = Joined(len(names))
+    join_near(joined, [said.format(name) for name in names])
+    assert set(roots(joined, len(names))) == {0}
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_plain_texts_are_normalised_as_all_others_are(text: str) -> None:
+    marked = normalised(text + " ü")
+    assert marked == f"{normalised(text)} ü".strip()

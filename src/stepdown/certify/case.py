@@ -166,7 +166,7 @@ def case_of(task: Task, evidence: Evidence, terms: Terms, rows: Given) -> Case:
         maps=maps,
         order=strength(tune, task.tiers, task.ceiling),
         reference=reference,
-        binary=binary_scores(task, (tune, table)),
+        binary=binary_scores(task, evidence, (tune, table)),
         delta=delta,
         said=said,
         warnings=(*_left_out(rows.dropped, table), *checks.warnings(task, tune, table, reference)),
@@ -186,7 +186,8 @@ def _maps(task: Task, tune: Panel) -> dict[str, Calibrator]:
     return {tier: chosen for tier, chosen in found.items() if chosen is not None}
 
 
-def binary_scores(task: Task, tables: Sequence[Panel]) -> bool:
+def binary_scores(task: Task, evidence: Evidence, tables: Sequence[Panel]) -> bool:
     """Scores of label answers are 0 or 1 by construction; a scorer that grades them shows it."""
     scores = [np.nan_to_num(scores) for table in tables for scores in table.score.values()]
-    return bool(task.labels) and all(is_binary(one) for one in scores)
+    said = bool(task.labels) if evidence.binary is None else evidence.binary
+    return said and all(is_binary(one) for one in scores)

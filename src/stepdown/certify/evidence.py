@@ -21,7 +21,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     `split` says in words how the rows were split; `data` holds digests of the three parts.
     `reference` is "ceiling" when the right answers are the ceiling's own logged ones.
     `clustered`: the user's own groups (conversations) may hold several rows, and the promise is
-    for rows; otherwise groups are near-duplicates, and one row of each is tested.
+    for rows; otherwise groups are near-duplicates, and one row of each is tested. `binary`: scores
+    are 0 or 1 by construction; None leaves it to the task (label answers are).
     """
 
     tune: Panel | Sequence[Outcome]
@@ -31,6 +32,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     data: Mapping[str, str]
     reference: str = "gold"
     clustered: bool = False
+    binary: bool | None = None
 
 
 class Terms(Struct, frozen=True, kw_only=True):

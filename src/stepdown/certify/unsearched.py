@@ -86,7 +86,7 @@ def without_tune(task: Task, evidence: Evidence, terms: Terms, rows: Given) -> C
         evidence.reference,
         delta,
         seed_from(rows_digest(table.query_ids)),
-        binary=binary_scores(task, (table,)),
+        binary=binary_scores(task, evidence, (table,)),
         clustered=evidence.clustered,
     )
     policy, sure = all_tiers(made.policy, task.tiers), made.found.certified

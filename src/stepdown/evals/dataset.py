@@ -24,7 +24,8 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input with its reference.
 
     `group` holds what must stay together, `meta` what a scorer reads.
-    `reference` is a label, an object of fields, accepted patterns (`evals.patterns`), or text.
+    `reference` is a label, an object of fields, accepted patterns (`evals.patterns`), or text;
+    None for a row that nobody has labelled, whose answers get no score.
     """
 
     id: str

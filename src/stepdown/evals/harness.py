@@ -176,7 +176,7 @@ def outcome_of(
     return Outcome(
         query_id=sample.id,
         tier=tier,
-        score=score.value,
+        score=None if sample.reference is None and score.failure is None else score.value,
         cost_usd=price.cost_usd(completion.usage, call.latency_s),
         latency_s=call.latency_s,
         signals=call.signals,
@@ -188,7 +188,7 @@ def outcome_of(
 
 
 def _score(task: Task, scorer: Scorer, sample: Sample, answer: Answer) -> Score:
-    if answer.text is None:
+    if answer.text is None or sample.reference is None:
         return Score(0.0, answer.failure, answer.detail)
     return scorer.score(task, sample, answer.text)
 
@@ -280,7 +280,7 @@ def _answered(state: _Run, i: int, completion: Completion, measured_s: float) ->
         key=state.keys[i],
         sample_id=state.samples[i].id,
         completion=replace(completion, logprobs=None),
-        signals=read_signals(completion),
+        signals=read_signals(completion, state.task, state.tier.name),
         latency_s=None if recorded else latency_s,
     )
 

@@ -106,7 +106,8 @@ def _assign(
     """
     sizes = Counter(groups[sample.id] for sample in samples)
     strata = _strata(samples, groups)
-    ordered = sorted(sizes, key=lambda g: (_hash(seed, strata[g]), strata[g], _hash(seed, g)))
+    places = {stratum: (_hash(seed, stratum), stratum) for stratum in set(strata.values())}
+    ordered = sorted(sizes, key=lambda g: (places[strata[g]], _hash(seed, g)))
     given = dict.fromkeys(shares, 0)
     part_of: dict[str, str] = {}
     seen = 0
@@ -119,11 +120,14 @@ def _assign(
 
 def _strata(samples: Sequence[Sample], groups: Mapping[str, str]) -> dict[str, str]:
     """Return the commonest label of each group; references that are no labels make one stratum."""
-    counts: dict[str, Counter[str]] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     for sample in samples:
         label = sample.reference if isinstance(sample.reference, str) else ""
-        counts.setdefault(groups[sample.id], Counter())[label] += 1
-    return {g: min(c, key=lambda label: (-c[label], label)) for g, c in counts.items()}
+        counts[groups[sample.id], label] += 1
+    found: dict[str, str] = {}
+    for group, label in sorted(counts, key=lambda pair: (-counts[pair], pair[1])):
+        found.setdefault(group, label)
+    return found
 
 
 def _hash(seed: int, name: str) -> str:

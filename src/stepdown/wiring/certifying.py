@@ -7,53 +7,87 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from stepdown import __version__
-from stepdown.certify.certify import Certified, Evidence, Terms, certify_task
+from stepdown.certify.certify import certify_task
+from stepdown.certify.evidence import Certified, Evidence, Terms
+from stepdown.core.judgement import Settled, judged
 from stepdown.core.lock import VERSION, Lock, LockedTask, Look
 from stepdown.core.outcome import Outcome
+from stepdown.core.replay_array import Panel
 from stepdown.core.task import Task
-from stepdown.errors import DataError, LockError
+from stepdown.errors import LockError
+from stepdown.evals.scorers import SCORERS
 from stepdown.wiring.evaluating import Watch, run_one, samples_in
 from stepdown.wiring.lockfile import read_lock, write_lock
+from stepdown.wiring.pool import labels_of, pool_outcomes, settled
 from stepdown.wiring.workspace import Workspace
 
 
 class Gathered(Struct, frozen=True, kw_only=True):
-    """The outcomes of one task by part; tiers that were run now or earlier."""
+    """The outcomes of one task by part; tiers that were run now or earlier.
 
-    tune: tuple[Outcome, ...]
-    certify: tuple[Outcome, ...]
-
-
-async def gather(workspace: Workspace, task: Task, watch: Watch | None = None) -> Gathered:
-    """Run every tier of a task on its tune and certify rows; kept calls are not asked again."""
-    parts = {}
-    for part in ("tune", "certify"):
-        samples = samples_in(workspace, task, (part,))
-        found: list[Outcome] = []
-        for tier in task.tiers:
-            found += (await run_one(workspace, task, tier, samples, watch)).outcomes
-        parts[part] = tuple(found)
-    return Gathered(tune=parts["tune"], certify=parts["certify"])
-
-
-def divide(workspace: Workspace, task: Task, outcomes: Sequence[Outcome]) -> Gathered:
-    """Split outcomes from a file by the project's own split.
-
-    Raises:
-        DataError: a query of the file is in no part of the data.
+    `pool`: certify rows that came without a reference, of which people judged `labelled`, and
+    differ about `disputed`.
     """
-    split = workspace.whole_split
-    part_of = {s.id: part for part, samples in split.parts.items() for s in samples}
-    unknown = [o.query_id for o in outcomes if o.query_id not in part_of]
-    if unknown:
-        raise DataError(
-            f"{len(unknown)} outcomes belong to no row of the data, the first is {unknown[0]!r}.",
-            "Check that [data] in stepdown.toml names the rows that the outcomes were made on.",
+
+    tune: Panel | tuple[Outcome, ...]
+    certify: Panel | tuple[Outcome, ...]
+    pool: int = 0
+    labelled: int = 0
+    disputed: int = 0
+
+    @property
+    def words(self) -> str:
+        """Say what the pool adds, "" without one."""
+        if not self.pool:
+            return ""
+        return (
+            f"; certify has {self.pool} rows of the pool beside them, {self.labelled} judged by "
+            "people, the other disagreements with the ceiling counted as lost"
         )
-    mine = [o for o in outcomes if o.tier in task.tiers]
+
+
+async def gather(
+    workspace: Workspace,
+    task: Task,
+    watch: Watch | None = None,
+    *,
+    parts: Sequence[str] = ("tune", "certify"),
+) -> Gathered:
+    """Run every tier of a task on its tune and certify rows; kept calls are not asked again.
+
+    Once somebody has labelled rows of the pool, the pool certifies too. A part that is not asked
+    for stays empty.
+    """
+    asked = {part: await _part(workspace, task, part, watch) for part in parts}
+    tune, certify = asked.get("tune", ()), asked.get("certify", ())
+    if "certify" not in parts or not labels_of(workspace, task).read():
+        return Gathered(tune=tune, certify=certify)
+    found = await pool_outcomes(workspace, task, watch)
+    said = settled(workspace, task)
+    return with_pool(task, Gathered(tune=tune, certify=certify), found, said)
+
+
+async def _part(
+    workspace: Workspace, task: Task, part: str, watch: Watch | None
+) -> tuple[Outcome, ...]:
+    samples = samples_in(workspace, task, (part,))
+    found: list[Outcome] = []
+    for tier in task.tiers:
+        found += (await run_one(workspace, task, tier, samples, watch)).outcomes
+    return tuple(found)
+
+
+def with_pool(task: Task, gathered: Gathered, pool: Sequence[Outcome], said: Settled) -> Gathered:
+    """Add the pool's rows to the certify rows: at worst where nobody spoke."""
+    assert not isinstance(gathered.certify, Panel)
+    scored = judged(pool, task.ceiling, said.verdicts)
+    queries = {one.query_id for one in pool}
     return Gathered(
-        tune=tuple(o for o in mine if part_of[o.query_id] == "tune"),
-        certify=tuple(o for o in mine if part_of[o.query_id] == "certify"),
+        tune=gathered.tune,
+        certify=(*gathered.certify, *scored),
+        pool=len(queries),
+        labelled=len(queries & set(said.verdicts)),
+        disputed=len(queries & set(said.disputed)),
     )
 
 
@@ -61,15 +95,27 @@ def certify(
     workspace: Workspace, task: Task, gathered: Gathered, *, relook: bool = False
 ) -> Certified:
     """Certify one task on gathered outcomes."""
-    evidence = Evidence(
+    evidence = evidence_of(workspace, task, gathered)
+    return certify_task(task, evidence, terms_of(workspace, task, relook=relook))
+
+
+def evidence_of(workspace: Workspace, task: Task, gathered: Gathered) -> Evidence:
+    """Return what certification may look at."""
+    split = workspace.whole_split.description
+    return Evidence(
         tune=gathered.tune,
         certify=gathered.certify,
         n_train=len(workspace.part(task, "train")),
-        split=workspace.whole_split.description,
+        split=f"{split}{gathered.words}",
         data=workspace.split_digests(task),
         clustered=workspace.project.data is not None and workspace.project.data.group is not None,
+        binary=SCORERS[task.scorer].binary if task.scorer in SCORERS else None,
     )
-    terms = Terms(
+
+
+def terms_of(workspace: Workspace, task: Task, *, relook: bool = False) -> Terms:
+    """Return what the lock must say beside the policy."""
+    return Terms(
         settings=workspace.project.settings_digest(task),
         tiers=workspace.locked_tiers(task),
         today=workspace.environment.today,
@@ -77,8 +123,8 @@ def certify(
         baseline=workspace.project.baseline,
         looks=_looks(workspace, task),
         allow_relook=relook,
+        tasks_together=sum(t.promise.over == "project" for t in workspace.tasks()),
     )
-    return certify_task(task, evidence, terms)
 
 
 def _looks(workspace: Workspace, task: Task) -> tuple[Look, ...]:

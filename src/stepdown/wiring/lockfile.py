@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stepdown.adapters.tables.atomic import replacing
+from stepdown.config.project import FILE, LOCK
 from stepdown.core.lock import Lock, lock_from_plain, lock_to_plain
 from stepdown.errors import LockError
 
 SEAL = "seal"  # digest of everything else in the file
+TABLE = "outcomes:"  # begins the model of a tier that is known only from an outcome table
 HEAD = (
     "# Written by `stepdown certify`; do not edit: the seal would no longer match.\n"
     "# Which policy serves each task, and the evidence for it. Commit it, review its diff.\n\n"
@@ -56,6 +58,38 @@ def write_lock(path: Path, lock: Lock) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def from_table(lock: Lock) -> bool:
+    """Say whether a lock was certified on an outcome table, without a project."""
+    models = [tier.model for task in lock.tasks.values() for tier in task.tiers.values()]
+    return bool(models) and all(model.startswith(TABLE) for model in models)
+
+
+def refuse_table(lock: Lock) -> None:
+    """Refuse to serve a lock whose tiers are only names in a table.
+
+    Raises:
+        LockError: names the table, and says what to do.
+    """
+    if from_table(lock):
+        raise LockError(
+            f"The lock was certified on the outcome table {lock.project.removeprefix(TABLE)!r} "
+            "alone; it names no model that could be called, so it cannot be served.",
+            "Write a stepdown.toml with these tiers and run `stepdown certify` there; "
+            "`stepdown replay --lock` works without.",
+        )
+
+
+def explain_no_project(root: Path) -> None:
+    """Say where there is no project, but the lock of a table, that this is why.
+
+    Raises:
+        LockError: as `refuse_table`.
+    """
+    lock = root / LOCK
+    if not (root / FILE).exists() and lock.exists():
+        refuse_table(read_lock(lock))
+
+
 def check_task(
     lock: Lock, task: str, settings: str, contract: str, digests: Mapping[str, str]
 ) -> None:
@@ -64,6 +98,7 @@ def check_task(
     Raises:
         LockError: names the task, what differs, and both digests.
     """
+    refuse_table(lock)
     locked = lock.tasks.get(task)
     again = "Run `stepdown certify` again, or restore what was locked."
     if locked is None:

@@ -1,7 +1,7 @@
 """The outcome table as Parquet, CSV or JSON Lines.
 
 Columns: `query_id, tier, score, cost_usd, latency_s, signal.NAME..., answer, group, prompt,
-failure`. An empty cell is unknown; in CSV an empty answer is unknown too.
+segment, truth, failure`. An empty cell is unknown; in CSV an empty answer is unknown too.
 """
 
 from __future__ import annotations
@@ -42,14 +42,19 @@ def iter_outcomes(path: Path) -> Iterator[Outcome]:
     """Yield the outcomes in a file one by one; raises as `read_outcomes` does."""
     seen: dict[tuple[str, str], int] = {}
     for line, row in read_rows(path):
-        outcome = _outcome(row, f"{path}, line {line}")
-        first = seen.setdefault((outcome.query_id, outcome.tier), line)
-        if first != line:
-            raise DataError(
-                f"{path}, line {line}: query {outcome.query_id!r} has an outcome of "
-                f"{outcome.tier!r} on line {first} already."
-            )
+        outcome = outcome_in(row, f"{path}, line {line}")
+        refuse_twice(seen, outcome, path, line)
         yield outcome
+
+
+def refuse_twice(seen: dict[tuple[str, str], int], outcome: Outcome, path: Path, line: int) -> None:
+    """Refuse a second outcome of one query and tier; `seen` maps those so far to their lines."""
+    first = seen.setdefault((outcome.query_id, outcome.tier), line)
+    if first != line:
+        raise DataError(
+            f"{path}, line {line}: query {outcome.query_id!r} has an outcome of "
+            f"{outcome.tier!r} on line {first} already."
+        )
 
 
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
@@ -71,7 +76,12 @@ def plain(outcome: Outcome) -> Plain:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _outcome(row: Mapping[str, Any], at: str) -> Outcome:
+def outcome_in(row: Mapping[str, Any], at: str) -> Outcome:
+    """Return the outcome in a row; `at` names its place in errors.
+
+    Raises:
+        DataError: an unknown column, an empty one that is needed, or a cell out of its range.
+    """
     unknown = [name for name in row if name not in COLUMNS and not name.startswith(SIGNAL)]
     if unknown:
         raise DataError(f"{at}: unknown column {unknown[0]!r}.", _near(unknown[0]))
