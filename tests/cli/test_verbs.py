@@ -132,7 +132,8 @@ def test_a_promise_that_cannot_be_certified_ends_with_1_and_locks_the_ceiling(pl
     assert done.exit_code == 1, done.output
     task = envelope(done)["data"]["tasks"][0]
     assert task["guarantee"]["state"] == "ceiling"
-    assert "more labelled rows would decide" in task["verdict"]
+    assert task["verdict"]["kind"] == "label_more"
+    assert "more would decide" in task["verdict"]["reason"]
     asked = envelope(stepdown("ask", "topic", rows()[2]["text"], "-p", plain, "--json"))
     assert asked["data"]["trace"]["answered_by"] == "frontier"
 
@@ -166,8 +167,21 @@ def test_a_replay_of_a_broken_promise_ends_with_1(certified: Path) -> None:
     table.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     done = stepdown("replay", "topic", "--outcomes", table, "-p", certified)
     assert done.exit_code == 1
-    assert "is broken on these rows" in done.stdout
+    assert "Contradicted on these rows" in done.stdout
     assert "certify rows" not in done.stdout
+
+
+def test_a_lock_is_replayed_and_compared_without_its_project(
+    certified: Path, tmp_path: Path
+) -> None:
+    table, page = tmp_path / "outcomes.parquet", tmp_path / "replay.html"
+    stepdown("outcomes", "-p", certified, "--to", table)
+    lock = ("--lock", certified / "stepdown.lock")
+    done = stepdown("replay", *lock, "--outcomes", table, "--compare", "--html", page, "--json")
+    assert done.exit_code == 0, done.output
+    kinds = [rule["kind"] for rule in envelope(done)["data"]["comparison"]["rules"]]
+    assert kinds[:3] == ["locked", "single", "single"]
+    assert page.read_text(encoding="utf-8").startswith("<!")
 
 
 def test_models_list_names_what_was_trained(certified: Path) -> None:

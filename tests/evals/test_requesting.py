@@ -37,7 +37,9 @@ def test_a_tier_with_a_prompt_gets_its_own() -> None:
 def test_log_probabilities_are_asked_for_where_they_are_evidence_and_to_be_had() -> None:
     able = Capabilities(logprobs=True)
     assert request_for(DRAFT_TASK, "small", "r", "x", capabilities=able).logprobs
-    assert not request_for(LABEL_TASK, "small", "r", "x", capabilities=able).logprobs
+    assert request_for(LABEL_TASK, "small", "r", "x", capabilities=able).logprobs
+    told = Capabilities(logprobs=True, labels=True)  # a distribution over labels says more
+    assert not request_for(LABEL_TASK, "small", "r", "x", capabilities=told).logprobs
     assert not request_for(DRAFT_TASK, "small", "r", "x", capabilities=Capabilities()).logprobs
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
+from msgspec.structs import replace
+
+from stepdown.core.bought import Bought
 from stepdown.core.confidence import Calibrator
+from stepdown.core.derived import Derived
 from stepdown.core.outcome import Outcome
 from stepdown.core.policy import Policy, polished
 from stepdown.core.request import Capabilities, Chunk, Completion, Request
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ModelError, Overloaded, TimedOut, Unavailable
-from stepdown.serve.cascade import Step
+from stepdown.serve.step import Step
 
 QUESTION = "what now?"
+ABLE = Capabilities(tools=True, vision=True)
 BY_THE_SECOND = Price(usd_per_hour=3600.0, basis="hardware")  # one dollar a second
 ERRORS: Mapping[str, type[ModelError]] = {
     "provider_error": ModelError,
@@ -36,10 +41,11 @@ class FakeModel:
         *,
         polish: bool = True,
         hangs: bool = False,
+        able: Capabilities = ABLE,
     ) -> None:
         self._said = said
         self._hangs = hangs
-        self.capabilities = Capabilities(polish=polish)
+        self.capabilities = replace(able, polish=polish)
         self.digest = "sha256:fake"
         self.asked: list[Request] = []
 
@@ -68,7 +74,8 @@ def replaying(tier: str, rows: Mapping[str, Outcome]) -> FakeModel:
     def said(request: Request) -> Completion:
         if request.input == QUESTION:
             return completion(tier, rows.get(tier))
-        name = polished(request.input.removeprefix("answer of "), tier)
+        draft = next(name for name in rows if spoken(name, rows[name]) == request.input)
+        name = polished(draft, tier)
         usable = can(rows, tier)  # a tier that is down cannot polish either
         return completion(name, rows.get(name) if usable else None)
 
@@ -80,6 +87,11 @@ def can(rows: Mapping[str, Outcome], name: str) -> bool:
     return name in rows and rows[name].failure != "unavailable"
 
 
+def spoken(name: str, row: Outcome) -> str:
+    """Return the text of a recorded answer; every tier must have its own."""
+    return f"answer of {name}" if row.answer is None else row.answer
+
+
 def completion(name: str, row: Outcome | None) -> Completion:
     """Return what a live tier would have said for a recorded outcome, or raise what it raised."""
     failure = "unavailable" if row is None else row.failure
@@ -88,20 +100,42 @@ def completion(name: str, row: Outcome | None) -> Completion:
     assert row is not None
     finish = {"truncated": "length", "refusal": "refusal"}.get(failure or "", "stop")
     return Completion(
-        text="" if failure == "invalid_output" else f"answer of {name}",
+        text="" if failure == "invalid_output" else spoken(name, row),
         finish_reason=finish,
         familiarity=row.confidence,
         latency_s=row.cost_usd,
     )
 
 
-def step_of_outcomes(policy: Policy, rows: Mapping[str, Outcome]) -> Step:
-    """Return a live step whose tiers behave as recorded; a tier without outcome has no model."""
-    task = Task(name="draft", kind="draft", tiers=policy.tiers)
+def oracle(row: Outcome | None) -> FakeModel:
+    """Return a model that puts the value of a bought signal into words, or fails as it did."""
+    if row is None or row.failure in ERRORS:
+        return FakeModel(ERRORS[(row and row.failure) or "unavailable"]("No oracle."))
+    value = row.signals["value"]
+    said = "I cannot say." if value is None else f"{value * 100:.0f}"
+    return FakeModel(Completion(text=said, latency_s=row.cost_usd))
+
+
+def step_of_outcomes(
+    policy: Policy,
+    rows: Mapping[str, Outcome],
+    derived: Mapping[str, Derived] = {},
+    foretold: Mapping[str, float | None] = {},
+) -> Step:
+    """Return a live step whose tiers behave as recorded; a tier without outcome has no model.
+
+    The signal `extra` is bought from an oracle, about what the tier `a` said.
+    """
+    bought = {"extra": Bought(kind="verbal", tier="oracle", of="a")}
+    task = Task(name="draft", kind="draft", tiers=policy.tiers, signals=bought)
+    named = (*policy.tiers, "oracle")
+    models = {t: replaying(t, rows) for t in policy.tiers if t in rows}
     return Step(
         task=task,
         policy=policy,
-        tiers={t: Tier(name=t, model="fake:x", price=BY_THE_SECOND) for t in policy.tiers},
-        models={t: replaying(t, rows) for t in policy.tiers if t in rows},
+        tiers={t: Tier(name=t, model="fake:x", price=BY_THE_SECOND) for t in named},
+        models={**models, "oracle": oracle(rows.get("?extra"))},
         confidence={t: Calibrator("familiarity") for t in policy.tiers},
+        derived=derived,
+        triage=lambda _text, _segment: foretold,
     )

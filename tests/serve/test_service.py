@@ -19,8 +19,8 @@ from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.core.trace import Trace
 from stepdown.errors import InputError, ModelError, Overloaded, TimedOut, Unavailable
-from stepdown.serve.cascade import Step
 from stepdown.serve.service import Service
+from stepdown.serve.step import Step
 
 CONTRACT = Contract(user="Sort: {input}", output="intent={answer}")
 TASK = Task(

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct, structs
 
 from stepdown.certify import checks, stating
-from stepdown.certify.calibration import choose, with_confidence
+from stepdown.certify.calibration import Pilot, pilot, with_confidence
 from stepdown.certify.evidence import Evidence, Terms
 from stepdown.certify.looks import rows_digest
 from stepdown.certify.promises import Measure, measures
@@ -16,6 +16,7 @@ from stepdown.certify.search import strength
 from stepdown.certify.tested import Rows, rows_of
 from stepdown.core.confidence import Calibrator
 from stepdown.core.digest import seed_from
+from stepdown.core.policy import pair_in
 from stepdown.core.replay_array import UNKNOWN, Panel
 from stepdown.core.task import Task
 from stepdown.errors import DataError
@@ -40,6 +41,11 @@ class Case(Struct, frozen=True, kw_only=True):
     said: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     dropped: int = 0
+
+    @property
+    def bought(self) -> dict[str, str]:
+        """Signal that can be bought -> the tier whose answer it is about."""
+        return {name: one.about for name, one in self.task.signals.items()}
 
     @property
     def table(self) -> Panel:
@@ -153,7 +159,8 @@ def case_of(task: Task, evidence: Evidence, terms: Terms, rows: Given) -> Case:
     """
     tune, table, reference = rows.tune, rows.certify, rows.reference
     _refuse_few(task, tune, table)
-    maps = _maps(task, tune)
+    pilots = _pilots(task, tune)
+    maps = {tier: one.chosen for tier, one in pilots.items() if one.chosen is not None}
     tune, table = with_confidence(tune, maps), with_confidence(table, maps)
     delta, said = stating.share_of_delta(task, terms)
     seed = seed_from(rows_digest(table.query_ids))
@@ -169,7 +176,11 @@ def case_of(task: Task, evidence: Evidence, terms: Terms, rows: Given) -> Case:
         binary=binary_scores(task, evidence, (tune, table)),
         delta=delta,
         said=said,
-        warnings=(*_left_out(rows.dropped, table), *checks.warnings(task, tune, table, reference)),
+        warnings=(
+            *_left_out(rows.dropped, table),
+            *checks.warnings(task, tune, table, reference),
+            *_notes(pilots),
+        ),
         dropped=rows.dropped,
     )
 
@@ -181,9 +192,24 @@ def _left_out(dropped: int, table: Panel) -> tuple[str, ...]:
     return (f"{dropped} of {total} certify rows are left out: the ceiling has no score for them.",)
 
 
-def _maps(task: Task, tune: Panel) -> dict[str, Calibrator]:
-    found = {t: choose(tune, t) for t in task.tiers if t != task.ceiling and t in tune.score}
-    return {tier: chosen for tier, chosen in found.items() if chosen is not None}
+def _pilots(task: Task, tune: Panel) -> dict[str, Pilot]:
+    lower = [tier for tier in task.tiers if tier != task.ceiling and tier in tune.score]
+    return {tier: pilot(tune, tier, task.kind, task.signals) for tier in lower}
+
+
+def _notes(pilots: Mapping[str, Pilot]) -> tuple[str, ...]:
+    """Say what is odd of the signals that are used, and of those that were paid for."""
+    return tuple(
+        f"{tier}: {ranked.signal} {ranked.note}."
+        for tier, one in pilots.items()
+        for ranked in (*one.ranked, *one.others)
+        if ranked.note and _matters(one, ranked.signal)
+    )
+
+
+def _matters(one: Pilot, signal: str) -> bool:
+    chosen = one.chosen is not None and one.chosen.signal == signal
+    return chosen or (signal in {other.signal for other in one.others} and not pair_in(signal))
 
 
 def binary_scores(task: Task, evidence: Evidence, tables: Sequence[Panel]) -> bool:

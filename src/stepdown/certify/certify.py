@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct, structs
@@ -10,16 +10,21 @@ from msgspec import Struct, structs
 from stepdown.certify import auto, stating
 from stepdown.certify.case import FEWEST, Case, case_of, given
 from stepdown.certify.evidence import Certified, Evidence, Terms
+from stepdown.certify.finishing import Finished, finish_words, finished, is_measured
 from stepdown.certify.locking import all_tiers, locked_task
 from stepdown.certify.looks import Spent, spend
 from stepdown.certify.needed import rows_needed
+from stepdown.certify.offered import Offer, Offers, offers
 from stepdown.certify.promises import Measure
-from stepdown.certify.search import Searched, candidates, path, searched, start
+from stepdown.certify.search import Searched, path, searched, start
+from stepdown.certify.supply import raw_signals, supplied
 from stepdown.certify.tested import TestedPath, tested_path
+from stepdown.certify.triage import Triage
 from stepdown.certify.unsearched import declared, without_ceiling, without_tune
-from stepdown.core.derived import Derived
+from stepdown.certify.worth import Verdict
+from stepdown.core.derived import TRIAGE
 from stepdown.core.digest import digest
-from stepdown.core.policy import Policy, single
+from stepdown.core.policy import single
 from stepdown.core.replay_array import ReplayedArray, replay_array
 from stepdown.core.task import Task
 from stepdown.stats.bounds import n_min
@@ -46,12 +51,13 @@ def certify_task(task: Task, evidence: Evidence, terms: Terms) -> Certified:
 
 
 def _certified(case: Case) -> Certified:
-    promises = case.measures()
     laid = search(case)
-    along = laid.along
+    case, along = laid.case, laid.along
+    promises = case.measures()
     tested, spent = _test(case, promises, along)
     chosen = _pick(case, tested, along)
     done = _replayed(case, along[chosen])
+    sent = _finished(case, along[chosen])
     guarantee = stating.stated(
         stating.base(case.evidence, case.terms, case.tune.n, case.table),
         case.task,
@@ -61,7 +67,7 @@ def _certified(case: Case) -> Certified:
         spent,
         certified=chosen > 0,
         method=tested.method if tested else "nothing cheaper than the ceiling to test",
-        assumptions=(*((tested.assumptions,) if tested else ()), *case.said),
+        assumptions=(*((tested.assumptions,) if tested else ()), *case.said, *sent.said),
         delta=case.delta,
     )
     ceiling = done if not chosen else _replayed(case, along[0])
@@ -74,15 +80,18 @@ def _certified(case: Case) -> Certified:
         case.task,
         case.terms,
         case.maps,
-        along[chosen].policy,
-        along[chosen].derived,
+        sent.made.policy,
+        {**along[chosen].derived, **sent.made.derived},
         guarantee,
         case.table,
         done,
     )
+    foretold = laid.triage is not None and _foretells(along[chosen])
     return Certified(
         task=case.task,
         locked=locked,
+        triage=laid.triage if foretold else None,
+        routing=laid.routing,
         found=laid.found,
         along=along,
         chosen=chosen,
@@ -94,33 +103,78 @@ def _certified(case: Case) -> Certified:
 
 
 class Search(Struct, frozen=True):
-    """What was found on tune rows: every policy that was replayed, and the path to test."""
+    """What was found on tune rows: every policy that was replayed, and the path to test.
 
+    `case` holds the certify rows with every signal that the path reads.
+    """
+
+    case: Case
     found: tuple[Searched, ...]
     along: tuple[Searched, ...]
+    triage: Triage | None = None
+    routing: Verdict | None = None
 
 
 def search(case: Case) -> Search:
     """Search the tune rows, and lay the path from the ceiling to the cheapest policy.
 
-    Of many tune rows a sample is searched, and the path that comes of it is measured on all.
+    Of many tune rows a sample is searched, and the path that comes of it is measured on all,
+    unless it reads signals that cost more to make than they tell.
     """
-    sample = case.tune_sample(SEARCH_ROWS)
-    promises = case.tune_measures(sample)
-    found = [searched(sample, policy, derived, promises) for policy, derived in _offered(case)]
+    made = offers(case, case.tune_sample(SEARCH_ROWS))
+    sample, promises = made.table, case.tune_measures(made.table)
+    found = [
+        _expected(one, searched(sample, one.policy, one.derived, promises)) for one in made.all
+    ]
     allowed = [one for one in found if _within(case.task, one)]
     alone = searched(sample, all_tiers(single(case.task.ceiling), case.order), {}, promises)
     along = path(allowed, alone)
-    if sample.n < case.tune.n:
+    wanted = raw_signals((one.policy, one.derived) for one in along)
+    if sample.n < case.tune.n and wanted <= set(case.tune.signals):
         promises = case.tune_measures()
         again = [searched(case.tune, one.policy, one.derived, promises) for one in along]
         along = path(again[1:], again[0])
-    return Search(tuple(found), tuple(along))
+    return Search(
+        _supplied(case, made, wanted), tuple(found), tuple(along), made.sources.triage, made.routing
+    )
 
 
-def _offered(case: Case) -> list[tuple[Policy, Mapping[str, Derived]]]:
-    """Every policy that is searched, with the formulas that it may read."""
-    return [(policy, {}) for policy in candidates(case.tune, case.order)]
+def _expected(offer: Offer, one: Searched) -> Searched:
+    """Correct what was seen on the rows of a fit by what it scored on rows that it had not seen."""
+    if offer.score is None:
+        return one
+    luck = one.score - offer.score
+    standings = tuple(
+        structs.replace(standing, shortfall=standing.shortfall + luck) for standing in one.standings
+    )
+    return structs.replace(one, score=offer.score, loss=one.loss + luck, standings=standings)
+
+
+def _supplied(case: Case, made: Offers, wanted: frozenset[str]) -> Case:
+    rows = structs.replace(case.rows, table=supplied(case.table, wanted, made.sources))
+    return structs.replace(case, tune=supplied(case.tune, wanted, made.sources), rows=rows)
+
+
+def _foretells(one: Searched) -> bool:
+    raw = raw_signals([(one.policy, one.derived)])
+    return any(name.startswith(f"{TRIAGE}.") for name in raw)
+
+
+class _Sent(Struct, frozen=True):
+    """The policy as it is locked, polish and all, and what must be said of the polish."""
+
+    made: Finished
+    said: tuple[str, ...]
+
+
+def _finished(case: Case, one: Searched) -> _Sent:
+    """Add the task's polish, where the outcomes do not hold it already."""
+    task = case.task
+    by = task.polish_by or task.ceiling
+    recorded = by in case.terms.tiers and case.terms.tiers[by].recorded
+    made = finished(one.policy, task, can_polish=not recorded)
+    words = finish_words(task, made, measured=is_measured(made, case.table))
+    return _Sent(made, (words,) if words else ())
 
 
 def _within(task: Task, one: Searched) -> bool:

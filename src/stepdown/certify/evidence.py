@@ -9,10 +9,13 @@ from msgspec import Struct
 
 from stepdown.certify.search import Searched
 from stepdown.certify.tested import TestedPath
+from stepdown.certify.triage import Triage
+from stepdown.certify.worth import Verdict as RoutingVerdict
 from stepdown.core.lock import LockedTask, LockedTier, Look
 from stepdown.core.outcome import Outcome
 from stepdown.core.replay_array import Panel
 from stepdown.core.task import Task
+from stepdown.ports.encoder import Encoder
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -22,7 +25,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     `reference` is "ceiling" when the right answers are the ceiling's own logged ones.
     `clustered`: the user's own groups (conversations) may hold several rows, and the promise is
     for rows; otherwise groups are near-duplicates, and one row of each is tested. `binary`: scores
-    are 0 or 1 by construction; None leaves it to the task (label answers are).
+    are 0 or 1 by construction; None leaves it to the task (label answers are). `encoder` gives
+    triage its vectors; without one only segments foretell.
     """
 
     tune: Panel | Sequence[Outcome]
@@ -33,6 +37,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     reference: str = "gold"
     clustered: bool = False
     binary: bool | None = None
+    encoder: Encoder | None = None
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -55,6 +60,8 @@ class Certified(Struct, frozen=True, kw_only=True):
     """The locked task with what led to it, for reports. `along` is the path that was tested.
 
     `dropped` counts certify rows that could not be used; `warnings` say what is odd in the data.
+    `triage` is what the policy's `triage.TIER` come from, None when it reads none; `routing` says
+    whether learned routing beat the static hull on the tune rows.
     """
 
     task: Task
@@ -66,6 +73,8 @@ class Certified(Struct, frozen=True, kw_only=True):
     certify_table: Panel
     dropped: int
     warnings: tuple[str, ...] = ()
+    triage: Triage | None = None
+    routing: RoutingVerdict | None = None
 
     @property
     def state(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
+from math import inf
 
 import msgspec
 import numpy as np
@@ -14,7 +15,8 @@ from msgspec import Struct
 
 from stepdown.certify.promises import Floats, Measure
 from stepdown.core.derived import Derived
-from stepdown.core.policy import Policy, cascade, confidence_of, single
+from stepdown.core.outcome import BOUGHT
+from stepdown.core.policy import Action, Clause, Policy, Row, cascade, confidence_of, single
 from stepdown.core.replay_array import Panel, ReplayedArray, replay_array
 from stepdown.stats.sequence import threshold_grid
 
@@ -95,6 +97,38 @@ def candidates(
     for first, second in combinations(lower, 2):
         for levels in product(coarse[first], coarse[second]):
             yield _ordered(cascade((first, second, ceiling), levels), order)
+
+
+def bought_cascades(
+    table: Panel, order: tuple[str, ...], bought: Mapping[str, str], *, step: float = 0.1
+) -> Iterable[Policy]:
+    """Yield cascades that buy a signal where a tier is neither sure nor hopeless.
+
+    `bought` maps a signal to the tier that it is about. A tier keeps what it is sure of by itself;
+    of the rest it keeps what the bought signal vouches for, and the ceiling answers what is left.
+    """
+    for name, tier in bought.items():
+        values = table.signals.get(name)
+        if values is None or tier not in order[:-1] or np.isnan(values).all():
+            continue
+        sure = [inf, *_grid(table, tier, step)]
+        vouched = np.unique(np.nanquantile(values, np.arange(0.1, 1.0, 0.2))).tolist()
+        for own in sure:
+            for level in vouched:
+                yield _ordered(_buying(tier, own, name, level, order[-1]), order)
+
+
+def _buying(tier: str, own: float, name: str, level: float, ceiling: str) -> Policy:
+    keep, ask = Action("accept", tier), Action("call", ceiling)
+    sure = Clause(confidence_of(tier), own, keep)
+    alone = (tier, f"{BOUGHT}{name}")
+    rows = (
+        Row(called=(), otherwise=Action("call", tier), reason="entry"),
+        Row(called=(tier,), when=(sure,) if own < inf else (), otherwise=Action("buy", name)),
+        Row(called=alone, when=(Clause(name, level, keep, "vouched"),), otherwise=ask),
+        Row(called=(*alone, ceiling), otherwise=Action("accept", ceiling), reason="last_tier"),
+    )
+    return Policy(tiers=(tier, ceiling), rows=rows)
 
 
 def _ordered(policy: Policy, order: tuple[str, ...]) -> Policy:

@@ -76,7 +76,7 @@ def _stretches(spent: Floats, low: float, high: float) -> Floats:
 
 
 def verdict_of(known: Known, routed: Sequence[Routed], frontier: Frontier) -> Verdict:
-    """Return the verdict: routing pays when the lower end of the gain\'s interval is above 0."""
+    """Return the verdict: routing pays when the interval of the gain lies above 0."""
     from scipy import stats
 
     each = gains(known, routed, frontier)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from stepdown import __version__
 from stepdown.cli import (
@@ -13,6 +17,7 @@ from stepdown.cli import (
     evals,
     explain,
     init,
+    label,
     models,
     outcomes,
     replay,
@@ -24,8 +29,19 @@ from stepdown.cli import (
 LOOP = "The loop"
 MORE = "Beside it"
 
+
+class Verbs(TyperGroup):
+    """Verbs of one word or two: `certify plan TASK` is a command of its own."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Prefer the verb of two words."""
+        two = " ".join(args[:2])
+        return super().resolve_command(ctx, [two, *args[2:]] if two in self.commands else args)
+
+
 app = typer.Typer(
     name="stepdown",
+    cls=Verbs,
     help="Move every step of an AI pipeline down to the smallest model that still passes the "
     "eval; keep the big model for the last mile; prove it.",
     no_args_is_help=True,
@@ -33,18 +49,32 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("audit", rich_help_panel=LOOP)(audit.audit)
-app.command("eval", rich_help_panel=LOOP)(evals.evaluate)
-app.command("train", rich_help_panel=LOOP)(train.train)
-app.command("certify", rich_help_panel=LOOP)(certify.certify)
-app.command("serve", rich_help_panel=LOOP)(serve.serve)
-app.command("report", rich_help_panel=LOOP)(report.report)
-app.command("init", rich_help_panel=MORE)(init.init)
-app.command("demo", rich_help_panel=MORE)(demo.demo)
-app.command("ask", rich_help_panel=MORE)(ask.ask)
-app.command("explain", rich_help_panel=MORE)(explain.explain)
-app.command("replay", rich_help_panel=MORE)(replay.replay)
-app.command("outcomes", rich_help_panel=MORE)(outcomes.outcomes)
+
+VERBS = (
+    ("audit", LOOP, audit.audit),
+    ("eval", LOOP, evals.evaluate),
+    ("train", LOOP, train.train),
+    ("certify", LOOP, certify.certify),
+    ("serve", LOOP, serve.serve),
+    ("report", LOOP, report.report),
+    ("init", MORE, init.init),
+    ("demo", MORE, demo.demo),
+    ("ask", MORE, ask.ask),
+    ("explain", MORE, explain.explain),
+    ("replay", MORE, replay.replay),
+    ("outcomes", MORE, outcomes.outcomes),
+    ("label", MORE, label.label),
+)
+
+
+def _flowing(text: str) -> str:
+    """Return a docstring with each paragraph in one line, so that it is wrapped once."""
+    paragraphs = cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(part.split()) for part in paragraphs)
+
+
+for _name, _panel, _verb in VERBS:
+    app.command(_name, rich_help_panel=_panel, help=_flowing(_verb.__doc__ or ""))(_verb)
 app.add_typer(models.app, name="models", rich_help_panel=MORE)
 
 

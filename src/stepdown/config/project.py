@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +10,20 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from stepdown.config.naming import nearest
+from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.schema import (
     AuditKeys,
     DataKeys,
     FileKeys,
+    PipelineKeys,
     ServeKeys,
     TaskKeys,
     TierKeys,
     struct_in,
 )
+from stepdown.config.signals import check_finish, check_signals, finish_of
+from stepdown.core.bought import Bought
 from stepdown.core.digest import digest
 from stepdown.core.task import Place, Task, within
 from stepdown.core.tier import Price, Tier
@@ -27,6 +31,12 @@ from stepdown.errors import ConfigError
 
 FILE = "stepdown.toml"
 LOCK = "stepdown.lock"
+SECTIONS: Mapping[str, type[Struct]] = {
+    "tiers": TierKeys,
+    "tasks": TaskKeys,
+    "signals": Bought,
+    "pipelines": PipelineKeys,  # or a mere list
+}
 SCORERS = {
     "classify": "label",
     "extract": "fields",
@@ -38,7 +48,10 @@ SCORERS = {
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """Everything that `stepdown.toml` says, checked; paths are absolute."""
+    """Everything that `stepdown.toml` says, checked; paths are absolute.
+
+    `pipelines` holds the steps of every pipeline, `promised` those that promise something.
+    """
 
     name: str
     root: Path
@@ -48,6 +61,7 @@ class Project(Struct, frozen=True, kw_only=True):
     references: Mapping[str, str]
     inputs: Mapping[str, str]
     pipelines: Mapping[str, tuple[str, ...]]
+    promised: Mapping[str, PipelineKeys]
     data: DataKeys | None
     serve: ServeKeys
     audit: AuditKeys
@@ -67,16 +81,28 @@ class Project(Struct, frozen=True, kw_only=True):
     def task(self, name: str) -> Task:
         """Return a task by name. Raises ConfigError naming the nearest one."""
         if name not in self.tasks:
-            raise ConfigError(f"There is no task {name!r}.", _nearest(name, self.tasks, "tasks"))
+            raise ConfigError(f"There is no task {name!r}.", nearest(name, self.tasks, "tasks"))
         return self.tasks[name]
 
     def settings_digest(self, task: Task) -> str:
-        """Digest of everything in the file that decides a task's answers."""
+        """Digest of everything in the file that decides a task's answers.
+
+        The promise of a pipeline rests on all its steps, so it covers them too.
+        """
+        pipeline = promised_by(self.promised).get(task.name)
+        if pipeline is None:
+            return digest(self._settings(task))
+        keys = self.promised[pipeline]
+        return digest(
+            [self._settings(task), keys, *(self._settings(self.tasks[s]) for s in keys.steps)]
+        )
+
+    def _settings(self, task: Task) -> list[Any]:
         tiers = {name: self.tiers[name] for name in task.tiers}
         priceless = {
             name: msgspec.structs.replace(tier, price=Price()) for name, tier in tiers.items()
         }
-        return digest([task, priceless, dict(self.rules.get(task.name, {}))])
+        return [task, priceless, dict(self.rules.get(task.name, {}))]
 
 
 def load_project(root: Path) -> Project:
@@ -102,10 +128,11 @@ def read_keys(path: Path) -> FileKeys:
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from None
     _known_keys(raw, FileKeys, "")
-    for section, kind in (("tiers", TierKeys), ("tasks", TaskKeys)):
+    for section, kind in SECTIONS.items():
         named = raw.get(section)
         for name, part in named.items() if isinstance(named, dict) else ():
-            _converted(part, kind, f"{section}.{name}")
+            if section != "pipelines" or isinstance(part, dict):
+                _converted(part, kind, f"{section}.{name}")
     return _converted(raw, FileKeys, "")
 
 
@@ -131,7 +158,7 @@ def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
     for key, value in raw.items():
         if key not in fields:
             place = f"{where}.{key}".lstrip(".")
-            raise ConfigError(f"{FILE}: unknown key `{place}`.", _nearest(key, fields, "keys"))
+            raise ConfigError(f"{FILE}: unknown key `{place}`.", nearest(key, fields, "keys"))
         inner, mapped = struct_in(fields[key].type)
         if inner is None:
             continue
@@ -140,23 +167,15 @@ def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
             _known_keys(part, inner, ".".join(p for p in (where, key, name) if p))
 
 
-def _nearest(word: str, known: Any, what: str) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    listed = ", ".join(sorted(known))
-    return f"Did you mean `{close[0]}`?" if close else f"Known {what}: {listed}."
-
-
 def _project(root: Path, keys: FileKeys) -> Project:
     tiers = {name: _tier(name, said) for name, said in keys.tiers.items()}
-    tasks = {name: _task(name, said, tiers) for name, said in keys.tasks.items()}
-    for pipeline, steps in keys.pipelines.items():
-        for step in steps:
-            if step not in tasks:
-                hint = _nearest(step, tasks, "tasks")
-                raise ConfigError(f"pipelines.{pipeline}: no task {step!r}.", hint)
+    check_signals(keys, tiers)
+    bought = keys.signals
+    tasks = {name: _task(name, said, tiers, bought) for name, said in keys.tasks.items()}
+    check_pipelines(keys)
     baseline = keys.project.baseline
     if baseline is not None and baseline not in tiers:
-        hint = _nearest(baseline, tiers, "tiers")
+        hint = nearest(baseline, tiers, "tiers")
         raise ConfigError(f"project.baseline: no tier {baseline!r}.", hint)
     _check_shares(keys.data)
     return Project(
@@ -167,7 +186,8 @@ def _project(root: Path, keys: FileKeys) -> Project:
         rules={name: said.rules for name, said in keys.tasks.items()},
         references={n: said.references for n, said in keys.tasks.items() if said.references},
         inputs={n: said.inputs for n, said in keys.tasks.items() if said.inputs},
-        pipelines={name: tuple(steps) for name, steps in keys.pipelines.items()},
+        pipelines={name: steps_of(said) for name, said in keys.pipelines.items()},
+        promised={n: said for n, said in keys.pipelines.items() if isinstance(said, PipelineKeys)},
         data=keys.data,
         serve=keys.serve,
         audit=keys.audit,
@@ -219,10 +239,12 @@ def _place(said: TierKeys) -> Place:
     return "vendor" if said.base_url is None else "self_hosted"
 
 
-def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
+def _task(
+    name: str, said: TaskKeys, tiers: Mapping[str, Tier], bought: Mapping[str, Bought]
+) -> Task:
     for tier in [*said.tiers, *said.prompts, *said.thresholds]:
         if tier not in tiers:
-            raise ConfigError(f"tasks.{name}: no tier {tier!r}.", _nearest(tier, tiers, "tiers"))
+            raise ConfigError(f"tasks.{name}: no tier {tier!r}.", nearest(tier, tiers, "tiers"))
     for tier in said.tiers:
         if not within(tiers[tier].place, said.boundary):
             raise ConfigError(
@@ -234,6 +256,7 @@ def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
     if problem:
         raise ConfigError(f"tasks.{name}: {problem}")
     _check_scorer(name, said.scorer)
+    check_finish(name, said)
     return Task(
         name=name,
         kind=said.kind,
@@ -247,7 +270,10 @@ def _task(name: str, said: TaskKeys, tiers: Mapping[str, Tier]) -> Task:
         promise=said.promise,
         boundary=said.boundary,
         customer_facing=said.customer_facing,
-        finish=said.finish,
+        finish=finish_of(said),
+        polish_by=said.polish_by,
+        polish_below=said.polish_below,
+        signals={signal: bought[signal] for signal in said.signals},
         store=said.store,
         thresholds=said.thresholds,
         fallback=said.fallback,
@@ -261,7 +287,7 @@ def _check_scorer(task: str, name: str | None) -> None:
     from stepdown.evals.scorers import SCORERS as KNOWN
 
     if name not in KNOWN:
-        raise ConfigError(f"tasks.{task}: no scorer {name!r}.", _nearest(name, KNOWN, "scorers"))
+        raise ConfigError(f"tasks.{task}: no scorer {name!r}.", nearest(name, KNOWN, "scorers"))
 
 
 def _task_problem(said: TaskKeys) -> str:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from stepdown.core.bought import Bought
 from stepdown.core.contract import Contract, Prompt
-from stepdown.core.task import Finish, Place, Promise, TaskKind
+from stepdown.core.task import POLISH_BELOW, Finish, Place, Promise, TaskKind
 
 Amount = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -17,9 +18,13 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
 class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """[data]: the labelled rows (JSONL, CSV or Parquet) that eval, train and certify use."""
+    """[data]: the labelled rows (JSONL, CSV or Parquet) that eval, train and certify use.
+
+    `pool` is a file of rows that nobody has labelled, for `stepdown label`.
+    """
 
     path: str
+    pool: str | None = None
     id: str = "id"
     input: str = "text"
     group: str | None = None
@@ -60,7 +65,9 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """[tasks.NAME]: one step's job; `tiers` from the weakest to the ceiling.
 
     `references` is a file whose rows (joined by id) are the references of this task, and limit it
-    to those rows. `inputs` is FILE:FIELD that replaces the input text (joined by id).
+    to those rows. `inputs` is FILE:FIELD that replaces the input text (joined by id). `signals`
+    names the signals that may be bought. Without `finish`, drafts and summaries that customers see
+    are polished when unsure, others never; `polish_below` is declared, not measured.
     """
 
     kind: TaskKind
@@ -75,12 +82,29 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     rules: dict[str, str] = {}
     boundary: Place = "vendor"
     customer_facing: bool = False
-    finish: Finish = "never"
+    finish: Finish | None = None
+    polish_by: str = ""
+    polish_below: Share = POLISH_BELOW
+    signals: list[str] = []
     store: Literal["none", "metadata", "full"] = "metadata"
     thresholds: dict[str, Share] = {}
     fallback: str = ""
     references: str | None = None
     inputs: str | None = None
+
+
+class PipelineKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[pipelines.NAME]: steps, in order, with one promise for each message.
+
+    A message is as good as its worst step, or as the mean of its steps. `takes` says which step
+    reads the answers of others: the name of one, whose answer is its whole input, or a template
+    with `{STEP}` and `{text}`, the message. Only `max_loss` can be promised.
+    """
+
+    steps: list[str]
+    score: Literal["worst", "mean"] = "worst"
+    promise: Promise = Promise()
+    takes: dict[str, str] = {}
 
 
 class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,7 +139,8 @@ class FileKeys(Struct, frozen=True, forbid_unknown_fields=True):
     data: DataKeys | None = None
     serve: ServeKeys = ServeKeys()
     audit: AuditKeys = AuditKeys()
-    pipelines: dict[str, list[str]] = {}
+    pipelines: dict[str, list[str] | PipelineKeys] = {}
+    signals: dict[str, Bought] = {}
 
 
 def struct_in(kind: Any) -> tuple[type[Struct] | None, bool]:
@@ -126,7 +151,7 @@ def struct_in(kind: Any) -> tuple[type[Struct] | None, bool]:
         if isinstance(part, msgspec.inspect.StructType):
             return part.cls, False
         if isinstance(part, msgspec.inspect.DictType):
-            value = part.value_type
-            if isinstance(value, msgspec.inspect.StructType):
-                return value.cls, True
+            for value in getattr(part.value_type, "types", (part.value_type,)):
+                if isinstance(value, msgspec.inspect.StructType):
+                    return value.cls, True
     return None, False

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 Known = Callable[[str], float | None]
 TRIAGE = "triage"
+SIZE = "prompt.characters"  # the length of the bare input, known before any call
 
 
 class Linear(Struct, frozen=True, tag="linear", omit_defaults=True, forbid_unknown_fields=True):

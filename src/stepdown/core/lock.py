@@ -75,9 +75,11 @@ class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     `promise` names the main promise (`core.task.Promise`), `level` its limit. `bound` is the end of
     the one-sided interval, at error chance `delta`, of the figure that is promised: its upper end
     where the promise is a `max_`, its lower end otherwise. `beside` holds the other promises.
+    `scope` says what is promised about where that is not each call of the task by itself.
     """
 
     state: GuaranteeState
+    scope: str = ""
     promise: str = "max_loss"
     level: float | None = None
     delta: float | None = None
@@ -102,6 +104,15 @@ class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     why: str = ""
 
 
+class LockedTriage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The file that foretells `triage.TIER` before any call, and the encoder of its vectors."""
+
+    file: str
+    digest: str
+    encoder: str = ""
+    encoder_digest: str = ""
+
+
 class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Everything that decides an answer of one task.
 
@@ -115,6 +126,7 @@ class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     tiers: Mapping[str, LockedTier]
     confidence: Mapping[str, Calibrator] = {}
     signals: Mapping[str, Derived] = {}
+    triage: LockedTriage | None = None
     expected: Mapping[str, Estimate] = {}
     kept: Mapping[str, float] = {}
 

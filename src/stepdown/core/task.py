@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from stepdown.core.bought import Bought
 from stepdown.core.contract import Contract, Prompt
 
 TaskKind = Literal["classify", "extract", "draft", "polish", "summarise", "convert"]
@@ -17,6 +18,7 @@ PLACES: tuple[Place, ...] = ("embedded", "self_hosted", "hosted_open", "vendor")
 
 
 MAIN = ("max_loss", "floor", "min_score", "min_agreement", "max_disagreement", "max_error_cost")
+POLISH_BELOW = 0.7  # declared, from the example that inspired the project; nothing was measured
 DEFAULT_LIMIT = 0.02  # of `max_loss` (or `max_disagreement`) where a task promises nothing itself
 
 
@@ -107,7 +109,9 @@ class Task(Struct, frozen=True, kw_only=True):
 
     `tiers` are names, weakest first; the last is the ceiling. `prompts` are per tier; a tier
     without one gets the caller's own request. `reference` is where the gold answer stands in the
-    data (a dotted path such as `entities`). `boundary` is how far the data may travel.
+    data (a dotted path such as `entities`). `boundary` is how far the data may travel. `signals`
+    may be bought. `finish` says when the tier `polish_by` (the ceiling where none is named)
+    rewrites a draft: for `when_unsure`, below the confidence `polish_below`, which is declared.
     """
 
     name: str
@@ -123,6 +127,9 @@ class Task(Struct, frozen=True, kw_only=True):
     boundary: Place = "vendor"
     customer_facing: bool = False
     finish: Finish = "never"
+    polish_by: str = ""
+    polish_below: float = POLISH_BELOW
+    signals: Mapping[str, Bought] = {}
     store: Literal["none", "metadata", "full"] = "metadata"
     thresholds: Mapping[str, float] = {}
     fallback: str = ""

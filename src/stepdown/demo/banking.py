@@ -17,8 +17,8 @@ from stepdown.demo.loop import Screen
 from stepdown.errors import DataError
 from stepdown.evals.dataset import Sample
 from stepdown.wiring import certified, certifying, evaluating, reporting, training
+from stepdown.wiring.replay_report import document as replay_document
 from stepdown.wiring.replaying import Replay, replay_lock
-from stepdown.wiring.replaying import document as replay_document
 from stepdown.wiring.workspace import Workspace
 
 TOML = """\

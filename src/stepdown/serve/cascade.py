@@ -1,50 +1,34 @@
 """Carry out a policy for one request: the one async loop. It decides nothing itself.
 
-Every comparison with a threshold happens in `core.decide`; this module calls tiers, notes what
-they said, and keeps the books of the attempts.
+Every comparison with a threshold happens in `core.decide`; this module calls tiers and notes what
+they said.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-
 import msgspec
 from msgspec import Struct
 
+from stepdown.core.answer_shape import shape_signals
 from stepdown.core.answers import answer_key
-from stepdown.core.confidence import Calibrator, read_signals
 from stepdown.core.decide import Decision
-from stepdown.core.derived import Derived
-from stepdown.core.policy import Policy, confidence_of, polished, tiers_in
+from stepdown.core.fitness import lacks
+from stepdown.core.policy import confidence_of, polished, tiers_in
 from stepdown.core.request import Completion, Message, Request, Tool
-from stepdown.core.requesting import Answer, read_answer, request_for
-from stepdown.core.task import Task, within
-from stepdown.core.tier import Tier
+from stepdown.core.requesting import (
+    Answer,
+    polish_request,
+    read_answer,
+    read_polished,
+    request_for,
+)
+from stepdown.core.signals import answer_signals, read_signals
 from stepdown.core.trace import Attempt
 from stepdown.core.walk import Walk
-from stepdown.errors import ModelError, TimedOut, Unavailable
-from stepdown.ports.model import Model
-
-
-class Clock(Struct, frozen=True):
-    """Time as an argument: seconds for durations, ISO 8601 in UTC for the books."""
-
-    seconds: Callable[[], float] = time.perf_counter
-    now: Callable[[], str] = lambda: datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-class Step(Struct, frozen=True, kw_only=True):
-    """All that is needed to answer one task: its policy, and a model for each tier."""
-
-    task: Task
-    policy: Policy
-    tiers: Mapping[str, Tier]
-    models: Mapping[str, Model]
-    confidence: Mapping[str, Calibrator] = {}
-    derived: Mapping[str, Derived] = {}
+from stepdown.errors import ModelError, Unavailable
+from stepdown.serve.books import Books
+from stepdown.serve.signals import purchase
+from stepdown.serve.step import Clock, Signals, Step
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -75,6 +59,7 @@ async def run(
     draw: float,
     messages: tuple[Message, ...] | None = None,
     asked: Asked = Asked(),
+    segment: str | None = None,
     clock: Clock = Clock(),
 ) -> Outcome:
     """Answer `text` by the step's policy.
@@ -86,9 +71,11 @@ async def run(
         draw: uniform in [0, 1), for policies that mix.
         messages: the caller's own request, for tiers that have no prompt of their own.
         asked: the caller's own parameters, for the same tiers.
+        segment: the kind of query that the caller says it is, for triage.
         clock: where time comes from.
     """
-    return await _Cascade(step, text, request_id, draw, messages, asked, clock).run()
+    known = {"draw": draw, **step.foretold(text, segment)}
+    return await _Cascade(step, text, request_id, known, messages, asked, clock).run()
 
 
 class _Cascade:
@@ -99,7 +86,7 @@ class _Cascade:
         step: Step,
         text: str,
         request_id: str,
-        draw: float,
+        known: Signals,
         messages: tuple[Message, ...] | None,
         asked: Asked,
         clock: Clock,
@@ -109,24 +96,21 @@ class _Cascade:
         self.request_id = request_id
         self.messages = messages
         self.asked = asked
-        self.error: ModelError | None = None
-        self.clock = clock
-        self.walk = Walk(step.policy, {"draw": draw}, step.derived)
-        self.attempts: list[Attempt] = []
+        self.walk = Walk(step.policy, known, step.derived)
+        self.books = Books(step, request_id, clock)
         self.answers: dict[str, tuple[str, Completion]] = {}
-        self.outside: str | None = None
         self.refused: list[str] = []
 
     async def run(self) -> Outcome:
         self.note_what_cannot_be_called()
         while True:
             decision = self.walk.next()
-            self.note(decision)
+            self.books.note(decision)
             action = decision.action
             if action.kind == "call":
                 await self.call(action.target, decision)
             elif action.kind == "buy":
-                self.walk.bought(action.target, None)
+                await self.buy(action.target, decision)
             elif action.kind == "polish":
                 if (done := await self.polish(action.target, decision)) is not None:
                     return done
@@ -134,27 +118,11 @@ class _Cascade:
                 return self.end(action.target or None, decision)
 
     def note_what_cannot_be_called(self) -> None:
-        task = self.step.task
         for name in self.step.policy.tiers:
-            if name not in self.step.models:
-                self.walk.down(name, "unavailable")
-            elif not within(self.step.tiers[name].place, task.boundary):
-                self.walk.down(name, "boundary")
+            if (why := self.step.out_of_reach(name)) is not None:
+                self.walk.down(name, why)
             elif not self.step.models[name].capabilities.polish:
                 self.walk.down(f"polish {name}", "unavailable")
-
-    def note(self, decision: Decision) -> None:
-        """Write what was decided on the last attempt, as its evidence."""
-        self.outside = self.outside or decision.outside_guarantee
-        if not self.attempts:
-            return
-        last = self.attempts[-1]
-        self.attempts[-1] = msgspec.structs.replace(
-            last,
-            decision=str(decision.action),
-            reason=decision.reason,
-            threshold=decision.threshold,
-        )
 
     async def call(self, tier: str, decision: Decision) -> None:
         why = decision.reason
@@ -162,16 +130,25 @@ class _Cascade:
         request = self.request(tier, self.text)
         if self.messages is not None and self.step.task.prompt_for(tier) is None:
             request = self.as_asked(request)
+        if (lack := self.lacks(tier, request)) is not None:
+            self.books.failed(tier, "call", why, lack, "incapable")
+            self.walk.down(tier, "incapable")
+            return
         try:
-            done, attempt = await self.ask(tier, request, "call", why)
+            done, attempt = await self.books.ask(tier, request, "call", why)
         except Unavailable as error:
-            self.book(self.failed(tier, "call", why, error))
+            self.books.failed(tier, "call", why, error)
             self.walk.down(tier, "unavailable")
         except ModelError as error:
-            self.book(self.failed(tier, "call", why, error))
+            self.books.failed(tier, "call", why, error)
             self.walk.answered(tier, {}, error.kind)
         else:
             self.take(tier, done, attempt)
+
+    def lacks(self, tier: str, request: Request) -> Unavailable | None:
+        """Return why a tier cannot take a request that it would be sent, as an error."""
+        why = lacks(request, self.step.models[tier].capabilities, self.step.estimate)
+        return None if why is None else Unavailable(f"{tier} cannot take this request: {why}.")
 
     def request(self, tier: str, text: str) -> Request:
         able = self.step.models[tier].capabilities
@@ -193,12 +170,12 @@ class _Cascade:
         answer = read_answer(self.step.task, tier, done)
         if done.tool_calls:
             answer = Answer(answer.text or "")
-        signals = read_signals(done)
+        signals = self.read(tier, done, answer.text)
         calibrator = self.step.confidence.get(tier)
         confidence = calibrator.apply(signals) if calibrator else None
         if answer.text is not None:
             self.answers[tier] = (answer.text, done)
-        self.book(
+        self.books.book(
             msgspec.structs.replace(
                 attempt,
                 signals=signals,
@@ -211,54 +188,38 @@ class _Cascade:
         key = None if answer.text is None else answer_key(answer.text)
         self.walk.answered(tier, {**named, confidence_of(tier): confidence}, answer.failure, key)
 
-    async def ask(
-        self, tier: str, request: Request, kind: str, why: str
-    ) -> tuple[Completion, Attempt]:
-        started = self.clock.now()
-        timeout_s = self.step.tiers[tier].timeout_s
-        model = self.step.models[tier]
-        try:
-            async with asyncio.timeout(timeout_s):
-                done = await model.complete(request, timeout_s=timeout_s)
-        except TimeoutError:
-            raise TimedOut(f"{tier} did not answer within {timeout_s:g} s.") from None
-        price = self.step.tiers[tier].price
-        attempt = self.attempt(tier, kind, why, started)
-        return done, msgspec.structs.replace(
-            attempt,
-            latency_s=done.latency_s,
-            cost_usd=price.cost_usd(done.usage, done.latency_s),
-            cost_basis=price.basis,
-            usage=done.usage,
-            recorded=done.recorded,
-        )
+    def read(self, tier: str, done: Completion, answer: str | None) -> dict[str, float | None]:
+        """Return everything that can be read off an answer for nothing.
 
-    def failed(self, tier: str, kind: str, why: str, error: ModelError) -> Attempt:
-        self.error = error
-        attempt = self.attempt(tier, kind, why, self.clock.now())
-        free = isinstance(error, Unavailable)
-        return msgspec.structs.replace(
-            attempt,
-            cost_usd=0.0 if free else None,
-            failure=error.kind,
-            failure_detail=str(error),
-        )
+        The text of an answer that cannot be used is read as it came: so outcomes hold it.
+        """
+        task, text = self.step.task, done.text if answer is None else answer
+        signals = read_signals(done, task, tier, answer) | answer_signals(task, self.text, text)
+        if tier in self.step.shapes:
+            found = shape_signals(self.text, text)
+            signals |= {n: v for n, v in found.items() if f"{tier}.{n}" in self.step.reads}
+        return signals
 
-    def attempt(self, tier: str, kind: str, why: str, started_at: str) -> Attempt:
-        number = len(self.attempts) + 1
-        return Attempt(
-            id=f"{self.request_id}/{number}",
-            trace_id=self.request_id,
-            number=number,
-            tier=tier,
-            kind=kind,  # type: ignore[arg-type]
-            why=why,
-            started_at=started_at,
-            tier_digest=self.step.models[tier].digest,
+    async def buy(self, name: str, decision: Decision) -> None:
+        """Buy a signal about an answer; where it cannot be had it is unknown."""
+        bought = self.step.task.signals.get(name)
+        draft = None if bought is None else self.answers.get(bought.about)
+        if bought is None or draft is None or self.step.out_of_reach(bought.tier) is not None:
+            self.walk.bought(name, None)
+            return
+        started = self.books.now()
+        done = await purchase(
+            bought,
+            self.step.task,
+            self.step.tiers[bought.tier],
+            self.step.models[bought.tier],
+            request_id=self.request_id,
+            source=self.text,
+            answer=draft[0],
+            estimate=self.step.estimate,
         )
-
-    def book(self, attempt: Attempt) -> None:
-        self.attempts.append(attempt)
+        self.books.bought(name, bought.tier, decision.reason, started, done)
+        self.walk.bought(name, done.value)
 
     def forget_polish(self) -> None:
         """A tier that could not polish the last draft may be able to polish the next one."""
@@ -272,20 +233,31 @@ class _Cascade:
         None when the tier cannot polish it at all: then the policy must say what comes next.
         """
         draft = tiers_in(self.walk.called)[-1]
-        text = self.answers[draft][0]
-        request = self.request(tier, text)
+        able = self.step.models[tier].capabilities
+        request = polish_request(
+            self.step.task,
+            tier,
+            self.request_id,
+            self.text,
+            self.answers[draft][0],
+            capabilities=able,
+        )
         try:
-            done, attempt = await self.ask(tier, request, "polish", decision.reason)
+            if (lack := self.lacks(tier, request)) is not None:
+                raise lack
+            done, attempt = await self.books.ask(tier, request, "polish", decision.reason)
         except Unavailable as error:
-            self.book(self.failed(tier, "polish", decision.reason, error))
+            self.books.failed(tier, "polish", decision.reason, error)
             self.walk.down(f"polish {tier}", "unavailable")
             self.refused.append(tier)
             return None
         except ModelError as error:
-            self.book(self.failed(tier, "polish", decision.reason, error))
+            self.books.failed(tier, "polish", decision.reason, error)
             return self.end(draft, _unpolished(decision))
-        answer = read_answer(self.step.task, tier, done)
-        self.book(msgspec.structs.replace(attempt, failure=answer.failure, answer=answer.text))
+        answer = read_polished(self.step.task, tier, done)
+        self.books.book(
+            msgspec.structs.replace(attempt, failure=answer.failure, answer=answer.text)
+        )
         if answer.text is None or answer.failure:
             return self.end(draft, _unpolished(decision))
         name = polished(draft, tier)
@@ -299,9 +271,9 @@ class _Cascade:
             completion=completion,
             answered_by=tier,
             decision=decision,
-            outside_guarantee=self.outside,
-            attempts=tuple(self.attempts),
-            error=self.error,
+            outside_guarantee=self.books.outside,
+            attempts=tuple(self.books.attempts),
+            error=self.books.error,
         )
 
 

@@ -18,7 +18,8 @@ from stepdown.core.request import Message
 from stepdown.core.task import Task
 from stepdown.core.trace import GuaranteeState, Trace
 from stepdown.errors import InputError, ModelError, Unavailable
-from stepdown.serve.cascade import Asked, Clock, Outcome, Step, run
+from stepdown.serve.cascade import Asked, Outcome, run
+from stepdown.serve.step import Clock, Step
 
 DIRECT = "tier:"
 
@@ -56,6 +57,7 @@ class Service:
             draw=draw(self._seed, call.id),
             messages=plan.messages,
             asked=_asked(call, plan),
+            segment=call.metadata.get("segment"),
             clock=self._clock,
         )
         trace = self._trace(call, plan, outcome, self._clock.seconds() - start)
@@ -263,7 +265,11 @@ def _no_answer(plan: _Plan, outcome: Outcome) -> ModelError:
 
 def _note(plan: _Plan, outcome: Outcome) -> str:
     """Say plainly when a tier that should have answered could not."""
-    missed = [a for a in outcome.attempts if a.failure == "unavailable"]
+    missed = [
+        a
+        for a in outcome.attempts
+        if a.kind == "call" and a.failure in ("unavailable", "incapable")
+    ]
     if missed:
         return f"answered by {outcome.answered_by}; {missed[-1].failure_detail}"
     if outcome.completion is not None and outcome.completion.recorded:

@@ -17,6 +17,7 @@ from stepdown.stats.intervals import Interval, wilson
 
 BINS = 15  # equal-mass bins, as in most published ECE figures
 NEWTON_STEPS = 100
+LEAST = 1e-9  # a score of 0 or 1 is moved this far inside, so that its log-odds are finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,25 @@ class Platt:
 
         raw = self.slope * np.asarray(scores, dtype=np.float64) + self.offset
         return np.asarray(special.expit(raw), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Beta:
+    """Map a score s in 0..1 to 1 / (1 + exp(-(a ln(s) - b ln(1 - s) + c))), a and b of 0 or more.
+
+    With a = b it is Platt's map on the log-odds.
+    """
+
+    a: float
+    b: float
+    c: float
+
+    def apply(self, scores: ArrayLike) -> Floats:
+        """Return probabilities in 0..1, of the shape of the scores."""
+        from scipy import special
+
+        features = _beta_features(np.asarray(scores, dtype=np.float64))
+        return np.asarray(special.expit(features @ [self.a, self.b] + self.c), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +146,37 @@ def fit_platt(scores: ArrayLike, correct: ArrayLike) -> Platt:
     return Platt(slope / scale, offset - slope * centre / scale)
 
 
+def fit_beta(scores: ArrayLike, correct: ArrayLike) -> Beta:
+    """Fit a beta map with Platt's smoothed targets; a side whose weight is below 0 is left out.
+
+    Scores in 0..1. Source: Kull, Silva Filho and Flach (2017), section 4.
+    """
+    raw, good = vector("scores", scores, 0.0, 1.0), zero_one("correct", correct)
+    _same_length(raw, good)
+    features, used = _beta_features(raw), [0, 1]
+    a, b, c = _fit_columns(features, good, used)
+    while used and min(a, b) < 0:
+        used = [] if len(used) == 1 else [int(b > a)]
+        a, b, c = _fit_columns(features, good, used)
+    return Beta(a, b, c)
+
+
+def _beta_features(scores: Floats) -> Floats:
+    inside = np.clip(scores, LEAST, 1 - LEAST)
+    return np.stack([np.log(inside), -np.log1p(-inside)], axis=-1)
+
+
+def _fit_columns(features: Floats, good: Floats, used: list[int]) -> tuple[float, float, float]:
+    """Fit some of the two columns and an offset; the weights of the others are 0."""
+    kept = features[:, used]
+    centre, scale = kept.mean(axis=0), np.where(kept.std(axis=0) > 0, kept.std(axis=0), 1.0)
+    columns = np.column_stack([(kept - centre) / scale, np.ones(good.size)])
+    *fitted, offset = _logistic(columns, _smoothed(good))
+    weights = np.zeros(2)
+    weights[used] = np.asarray(fitted) / scale
+    return float(weights[0]), float(weights[1]), float(offset - centre @ weights[used])
+
+
 def fit_isotonic(scores: ArrayLike, correct: ArrayLike) -> Isotonic:
     """Fit a rising map by pooling adjacent violators. Source: Ayer et al. (1955).
 
@@ -174,6 +225,18 @@ def auroc(scores: ArrayLike, correct: ArrayLike) -> float | None:
         return None
     ranks = float(stats.rankdata(raw)[good == 1.0].sum())
     return (ranks - n_good * (n_good + 1) / 2.0) / (n_good * n_bad)
+
+
+def auroc_error(area: float, n_good: int, n_bad: int) -> float:
+    """Return the standard error of an AUROC. Source: Hanley and McNeil (1982), equation 1.
+
+    A perfect area among few rows has not shown an error of 0: it counts as half a pair short.
+    """
+    least = 0.5 / max(1, min(n_good, n_bad))
+    a = min(max(area, least), 1 - least)
+    one, two = a / (2 - a), 2 * a * a / (1 + a)
+    spread = a * (1 - a) + (n_good - 1) * (one - a * a) + (n_bad - 1) * (two - a * a)
+    return float(np.sqrt(max(spread, 0.0) / (n_good * n_bad)))
 
 
 def risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> RiskCoverage:
@@ -253,7 +316,7 @@ def _smoothed(good: Floats) -> Floats:
     return np.asarray(np.where(good == 1.0, high, low), dtype=np.float64)
 
 
-def _logistic(features: Floats, targets: Floats) -> tuple[float, float]:
+def _logistic(features: Floats, targets: Floats) -> tuple[float, ...]:
     """Minimise the cross-entropy by Newton steps, each halved until it improves."""
     weights = np.zeros(features.shape[1])
     for _ in range(NEWTON_STEPS):
@@ -268,7 +331,7 @@ def _logistic(features: Floats, targets: Floats) -> tuple[float, float]:
         weights = weights - step
         if np.abs(step).max() < 1e-10:
             break
-    return float(weights[0]), float(weights[1])
+    return tuple(weights.tolist())
 
 
 def _derivatives(features: Floats, targets: Floats, weights: Floats) -> tuple[Floats, Floats]:

@@ -2,9 +2,10 @@
 
 The promise here: the accuracy of the answers whose confidence is at least the threshold exceeds
 the target, with chance at least 1 - delta. Rows used here are spent: they may not have chosen
-the confidence, its calibration or the target. Where the methods differ is only in where the
-fixed sequence starts: on a pilot split off (many rows), at two sizes fixed in advance (few
-rows), or at a threshold chosen on other rows (WARM).
+the confidence, its calibration or the target. Levels are tested from a start towards lower
+confidence, each at the whole of delta, until one fails. Only the start differs: at the fewest
+rows that can pass (few rows), learned from a small pilot split off (AUTO), or from other rows
+(WARM).
 """
 
 import math
@@ -16,27 +17,21 @@ from numpy.typing import ArrayLike
 
 from stepdown.errors import DataError
 from stepdown.stats import bounds
-from stepdown.stats.arrays import (
-    Bools,
-    Floats,
-    Groups,
-    Ints,
-    group_codes,
-    is_binary,
-    probability,
-    vector,
-)
+from stepdown.stats.arrays import Floats, Groups, Ints, probability
+from stepdown.stats.kept_rows import KeptRows, kept_rows
+from stepdown.stats.start import choose_start
 
-FIRST_SHARE = 0.85  # of delta, for the first start; the rest for the second
-PILOT_SHARE = 0.25  # of the rows, when there are enough to split
-ENOUGH_TO_SPLIT = 30  # times n_min
-# (rows at least this many times n_min, first and second start in times n_min); from a study over 11
-# populations, 4 sizes and 2 targets made before this code, not repeated in this repository.
-STARTS = ((8, 4, 10), (3, 2, 6))
-CITATION = (
-    "exact binomial tests in a fixed sequence (Angelopoulos et al. 2021, Learn then Test) with "
-    "fallback (Wiens 2003)"
-)
+FIRST_SHARE = 0.85  # of delta, for the first of two starts; the rest for the second
+# Both chosen on the synthetic populations of benchmarks/traffic/synthetic.py, and confirmed on
+# the recorded ones: bench_thresholds.py prints both.
+PILOT_SHARE = 0.1  # of the rows, when there are enough to split
+ENOUGH_TO_SPLIT = 10  # times the fewest rows that can pass
+UNLABELLED_STEP = 0.005  # of traffic, between thresholds laid by unlabelled confidences
+CITATIONS = {
+    "exact": "exact binomial tests in a fixed sequence (Angelopoulos et al. 2021, Learn then Test)",
+    "graded": "betting (Waudby-Smith and Ramdas 2023) in a fixed sequence",
+    "groups": "betting on group sums (Waudby-Smith and Ramdas 2023) in a fixed sequence",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,59 +154,6 @@ def shares(first: int, second: int | None, delta: float) -> dict[int, float]:
     return {first: FIRST_SHARE * delta, second: (1.0 - FIRST_SHARE) * delta}
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Rows reduced to what the tests read: for each threshold how many are kept, and their sum."""
-
-    thresholds: Floats
-    confidence: Floats
-    score: Floats
-    target: float
-    graded: bool
-    order: Ints
-    groups: Ints | None
-
-    def rows(self, level: int) -> Bools:
-        return np.asarray(self.confidence >= self.thresholds[level])
-
-    def tally(self, level: int) -> tuple[int, float]:
-        kept = self.rows(level)
-        return int(kept.sum()), float(self.score[kept].sum())
-
-    def p_value(self, level: int) -> float:
-        kept = self.rows(level)
-        if self.groups is not None:
-            excess = self.score[kept] - self.target
-            log_e = bounds.cluster_log_evalue(excess, self.groups[kept], self.target)
-            return float(bounds.p_from_log_e(log_e))
-        if self.graded:
-            values = self.score[self.order][kept[self.order]]
-            log_e = bounds.log_evalue(values, self.target, anytime=True)
-            return float(bounds.p_from_log_e(log_e))
-        return float(bounds.accuracy_p_value(self.score[kept].sum(), kept.sum(), self.target))
-
-    def lower_bound(self, level: int, delta: float) -> float | None:
-        kept = self.rows(level)
-        if self.groups is not None:
-            return None
-        if self.graded:
-            values = self.score[self.order][kept[self.order]]
-            return bounds.mean_lower_bound(values, delta, anytime=True)
-        return bounds.accuracy_lower_bound(int(self.score[kept].sum()), int(kept.sum()), delta)
-
-    def only(self, chosen: Bools) -> "_Kept":
-        place = np.cumsum(chosen) - 1
-        return _Kept(
-            self.thresholds,
-            self.confidence[chosen],
-            self.score[chosen],
-            self.target,
-            self.graded,
-            place[self.order[chosen[self.order]]],
-            None if self.groups is None else self.groups[chosen],
-        )
-
-
 def certify_kept_accuracy(
     confidence: ArrayLike,
     score: ArrayLike,
@@ -227,61 +169,86 @@ def certify_kept_accuracy(
     """Find the lowest threshold whose kept answers score above `target`, with chance 1 - delta.
 
     `confidence` and `score` (0/1; 0..1 when `graded`) are labelled rows, NaN confidence is never
-    kept. `unlabelled` confidences, by default the labelled ones, lay the grid. `start` is a
-    threshold chosen on *other* rows (WARM); without it AUTO chooses how to start from the number
-    of rows alone. `seed` is a digest of the data: it draws the pilot and nothing else for 0/1
-    scores, and is never changed to try again. `groups` are tested by betting on group sums.
-    Assumes rows (groups) drawn independently from the traffic that will be served.
+    kept. `start` is a threshold chosen on *other* rows (WARM, see `warm_start`); without it AUTO
+    draws a pilot of a tenth of the rows to choose one, or with few rows begins at the fewest that
+    can pass. `unlabelled` confidences, when given, lay the thresholds; by default the labelled
+    ones do, at the sizes at which the exact test wastes nothing. `seed` is a digest of the data: it
+    draws the pilot and orders the bets, and is never changed to try again. `groups` are tested by
+    betting on group sums.
+    Assumes rows (groups) drawn independently from the traffic that will be served. Exact when
+    `unlabelled` lays the thresholds; laid by the labelled confidences it is exact too where
+    accuracy falls with confidence, and otherwise up to which rows happen to border a threshold:
+    tests/stats/test_validity_study.py.
     """
     probability("target", target)
     probability("delta", delta)
-    data = _kept(confidence, score, target, seed, unlabelled, graded, groups)
-    fewest = bounds.n_min(target, delta)
-    if data.thresholds.size == 0:
-        return _verdict(data, (), {}, "none: no row has a confidence", 0, delta, fewest)
+    rows = kept_rows(confidence, score, target, seed, graded=graded, groups=groups)
+    if rows.confidence.size == 0:
+        return _verdict(rows, np.zeros(0), (), "none: no row has a confidence", 0, delta)
     if start is not None:
-        return _test(data, {_level_of(data, start): delta}, "WARM", 0, delta, fewest)
-    if data.score.size >= ENOUGH_TO_SPLIT * fewest:
-        return _with_pilot(data, seed, delta, fewest)
-    starts = _starts_by_size(data, fewest, delta)
-    return _test(data, starts, "AUTO, starts by size", 0, delta, fewest)
+        return _from_threshold(rows, _grid(rows, unlabelled, delta), start, delta)
+    if rows.n >= ENOUGH_TO_SPLIT * rows.fewest(delta):
+        return _with_pilot(rows, unlabelled, seed, delta)
+    grid, fewest = _grid(rows, unlabelled, delta), rows.fewest(delta)
+    label = f"AUTO, start at {fewest} rows"
+    return _test(rows, grid, _first_holding(rows.kept_at(grid), fewest), label, 0, delta)
 
 
-def _kept(
-    confidence: ArrayLike,
-    score: ArrayLike,
-    target: float,
-    seed: int,
-    unlabelled: ArrayLike | None,
-    graded: bool,
-    groups: Groups | None,
-) -> _Kept:
-    known = np.asarray(confidence, dtype=np.float64)
-    scores = vector("score", score, 0.0, 1.0)
-    if known.shape != scores.shape:
-        raise DataError(f"{known.size} confidences and {scores.size} scores; pairs are needed.")
-    if not graded and not is_binary(scores):
-        raise DataError("score: expected only 0 and 1.", "For graded scores say graded=True.")
-    grid = threshold_grid(known if unlabelled is None else unlabelled)
-    codes = None if groups is None else group_codes(groups, scores.size)
-    order = np.random.default_rng(seed).permutation(scores.size)
-    return _Kept(grid, known, scores, target, graded, order, codes)
+def warm_start(
+    confidence: ArrayLike, score: ArrayLike, target: float, delta: float, n: int
+) -> float | None:
+    """Return the threshold at which a test of n fresh rows should start; None without a row.
+
+    `confidence` and `score` (0..1) are other labelled rows: the tune set or the last period.
+    They may not enter the test. See `stepdown.stats.start`.
+    """
+    probability("target", target)
+    rows = kept_rows(confidence, score, target, 0, graded=True)
+    if rows.confidence.size == 0:
+        return None
+    fresh = _repeated(rows, n)
+    grid = fresh.levels(probability("delta", delta))
+    level = _learned(rows, fresh, grid, delta)
+    return None if level is None else float(grid[level])
 
 
-def _level_of(data: _Kept, start: float) -> int:
-    """Return the first level whose threshold is at most `start`, or the last level."""
-    return min(int(np.searchsorted(-data.thresholds, -start)), data.thresholds.size - 1)
+def _repeated(rows: KeptRows, n: int) -> KeptRows:
+    """Return n rows with the confidences of these, evenly repeated, to plan a test on."""
+    places = (np.arange(n) * rows.confidence.size) // max(n, 1)
+    none = np.zeros(n)
+    return KeptRows(rows.confidence[places], none, rows.target, False, places, None, n)
 
 
-def _starts_by_size(data: _Kept, fewest: int, delta: float) -> dict[int, float]:
-    held = np.array([data.tally(level)[0] for level in range(data.thresholds.size)])
-    for least, first, second in STARTS:
-        if data.score.size >= least * fewest:
-            begin = _first_holding(held, first * fewest)
-            if begin is not None:
-                return shares(begin, _first_holding(held, second * fewest), delta)
-    begin = _first_holding(held, fewest)
-    return {} if begin is None else {begin: delta}
+def _grid(rows: KeptRows, unlabelled: ArrayLike | None, delta: float) -> Floats:
+    if unlabelled is not None:
+        return threshold_grid(unlabelled, UNLABELLED_STEP)
+    return rows.levels(delta) if rows.exact else threshold_grid(rows.confidence)
+
+
+def _from_threshold(rows: KeptRows, grid: Floats, start: float, delta: float) -> KeptCertificate:
+    level = min(int(np.searchsorted(-grid, -start)), grid.size - 1)
+    return _test(rows, grid, level, "WARM", 0, delta)
+
+
+def _with_pilot(
+    rows: KeptRows, unlabelled: ArrayLike | None, seed: int, delta: float
+) -> KeptCertificate:
+    pilot, rest = rows.split(PILOT_SHARE, seed)
+    grid, n_pilot = _grid(rest, unlabelled, delta), pilot.score.size
+    label = f"AUTO, start by a pilot of {n_pilot} rows"
+    return _test(rest, grid, _learned(pilot, rest, grid, delta), label, n_pilot, delta)
+
+
+def _learned(pilot: KeptRows, rest: KeptRows, grid: Floats, delta: float) -> int | None:
+    """Return the level from which the rest should be tested, or None when none can pass."""
+    kept = rest.kept_at(grid)
+    first = _first_holding(kept, rest.fewest(delta))
+    if first is None:
+        return None
+    needed = rest.needed(kept[first:], delta)
+    return first + choose_start(
+        pilot.confidence, pilot.score, grid[first:], kept[first:], needed, rest.confidence.size
+    )
 
 
 def _first_holding(held: Ints, rows: int) -> int | None:
@@ -289,76 +256,53 @@ def _first_holding(held: Ints, rows: int) -> int | None:
     return int(enough[0]) if enough.size else None
 
 
-def _with_pilot(data: _Kept, seed: int, delta: float, fewest: int) -> KeptCertificate:
-    pilot = _draw_pilot(data, seed)
-    chosen = _best_level(data.only(pilot), fewest * PILOT_SHARE)
-    rest = data.only(~pilot)
-    label = f"AUTO, start by a pilot of {int(pilot.sum())} rows"
-    return _test(rest, {chosen: delta}, label, int(pilot.sum()), delta, fewest)
-
-
-def _draw_pilot(data: _Kept, seed: int) -> Bools:
-    """Draw a quarter of the rows, or of the groups, at random."""
-    codes = np.arange(data.score.size) if data.groups is None else data.groups
-    units = int(codes.max()) + 1
-    drawn = np.random.default_rng([seed, 1]).permutation(units) < PILOT_SHARE * units
-    return np.asarray(drawn[codes])
-
-
-def _best_level(pilot: _Kept, fewest: float) -> int:
-    """Return the level with the largest z = (accuracy - target) / its standard error at target."""
-    tallies = [pilot.tally(level) for level in range(pilot.thresholds.size)]
-    spread = math.sqrt(pilot.target * (1.0 - pilot.target))
-    z = [
-        (total - kept * pilot.target) / (spread * math.sqrt(kept)) if kept >= fewest else -math.inf
-        for kept, total in tallies
-    ]
-    return int(np.argmax(z))
-
-
 def _test(
-    data: _Kept, starts: Mapping[int, float], label: str, n_pilot: int, delta: float, fewest: int
+    rows: KeptRows, grid: Floats, start: int | None, label: str, n_pilot: int, delta: float
 ) -> KeptCertificate:
-    if not starts:
-        return _verdict(data, (), {}, f"none: fewer than {fewest} rows", n_pilot, delta, fewest)
-    steps = fallback_path(data.thresholds.size, data.p_value, starts)
-    return _verdict(data, steps, starts, f"{label}; {_citation(data)}", n_pilot, delta, fewest)
+    if start is None:
+        few = f"none: fewer than {rows.fewest(delta)} rows"
+        return _verdict(rows, grid, (), few, n_pilot, delta)
+    kept = rows.kept_at(grid).tolist()
+    steps = fallback_path(grid.size, lambda level: rows.p_value(kept[level]), {start: delta})
+    return _verdict(rows, grid, steps, f"{label}; {_citation(rows)}", n_pilot, delta)
 
 
-def _citation(data: _Kept) -> str:
-    if data.groups is not None:
-        return "betting on group sums (Waudby-Smith and Ramdas 2023) in a fixed sequence"
-    if data.graded:
-        return "betting (Waudby-Smith and Ramdas 2023) in a fixed sequence"
-    return CITATION
+def _citation(rows: KeptRows) -> str:
+    if rows.exact:
+        return CITATIONS["exact"]
+    return CITATIONS["graded" if rows.groups is None else "groups"]
 
 
 def _verdict(
-    data: _Kept,
+    rows: KeptRows,
+    grid: Floats,
     steps: tuple[Step, ...],
-    starts: Mapping[int, float],
     method: str,
     n_pilot: int,
     delta: float,
-    fewest: int,
 ) -> KeptCertificate:
+    kept = rows.kept_at(grid).tolist()
     passed = [level for level, step in enumerate(steps) if step.passed]
     best = passed[-1] if passed else None
     return KeptCertificate(
-        threshold=None if best is None else float(data.thresholds[best]),
+        threshold=None if best is None else float(grid[best]),
         method=method,
-        n=data.score.size,
+        n=rows.n,
         n_pilot=n_pilot,
-        kept=0 if best is None else data.tally(best)[0],
-        lower_bound=None if best is None else data.lower_bound(best, delta),
-        target=data.target,
+        kept=0 if best is None else kept[best],
+        lower_bound=None if best is None else rows.lower_bound(kept[best], delta),
+        target=rows.target,
         delta=delta,
-        n_min=fewest,
-        path=tuple(_tested(data, level, step) for level, step in enumerate(steps)),
+        n_min=bounds.n_min(rows.target, delta),
+        path=tuple(
+            TestedLevel(
+                float(grid[level]),
+                kept[level],
+                float(rows.sums[kept[level]]),
+                step.p_value,
+                step.allowed,
+                step.passed,
+            )
+            for level, step in enumerate(steps)
+        ),
     )
-
-
-def _tested(data: _Kept, level: int, step: Step) -> TestedLevel:
-    kept, total = data.tally(level)
-    threshold = float(data.thresholds[level])
-    return TestedLevel(threshold, kept, total, step.p_value, step.allowed, step.passed)

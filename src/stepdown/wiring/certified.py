@@ -1,263 +1,249 @@
-"""What came of certification, as a report and as plain data."""
+"""What came of certification, as a report and as plain data: short tables first, details after."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
+from msgspec import Struct, to_builtins
 
-from stepdown.certify.certify import Certified
-from stepdown.certify.search import Searched
+from stepdown.certify.evidence import Certified
+from stepdown.certify.verdict import Kind, Verdict, verdict
 from stepdown.core.lock import Estimate
-from stepdown.core.policy import Policy, confidence_of, to_plain
-from stepdown.core.report import (
-    Cell,
-    Claim,
-    Column,
-    Document,
-    Plot,
-    Point,
-    Prose,
-    Section,
-    Table,
-    Unit,
-)
-from stepdown.stats.calibrate import reliability_bins
+from stepdown.core.policy import to_plain
+from stepdown.core.replay_array import ReplayedArray, replay_array
+from stepdown.core.report import Cell, Claim, Column, Document, Plot, Prose, Section, Table
+from stepdown.wiring.alternatives import alternatives, alternatives_table
+from stepdown.wiring.certified_plots import plots
+from stepdown.wiring.estimating import claim_of, groups_of, saving_of
 from stepdown.wiring.evaluating import recorded_notes
+from stepdown.wiring.policy_words import policy_words, state_lines
+from stepdown.wiring.promise_words import guarantee_words, promise_words, short_words
 from stepdown.wiring.workspace import Workspace
+
+SOURCE = "certify rows"
+SAVED = (
+    "saved: 1 - mean cost / mean cost of the baseline, paired by row, with Fieller's interval of a "
+    "ratio of means."
+)
+FOOTER = "Policies were searched on the tune rows and tested on the certify rows."
+SHORT = 4  # states that the sentence on the policy says in full
+TONES: Any = {"route": "good", "declared": "warn", "change_tiers": "warn"}
+KINDS: dict[Kind, str] = {
+    "route": "Route",
+    "do_not_route": "Do not route",
+    "change_tiers": "Change tiers",
+    "fine_tune": "Fine-tune",
+    "label_more": "Label more",
+    "stay": "Stay on the ceiling",
+    "declared": "Declared, not certified",
+}
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """What the report says of where the rows came from; `notes` stand under its tables."""
+
+    name: str
+    rows: str
+    baseline: str | None
+    notes: tuple[str, ...] = ()
 
 
 def as_data(one: Certified) -> dict[str, Any]:
     """Return one task's certification as plain JSON."""
-    found: dict[str, Any] = {"task": one.task.name, **to_plain(one.locked)}
-    found["verdict"] = verdict(one)
-    return found
+    stated = one.locked.guarantee
+    return {
+        "task": one.task.name,
+        **to_plain(one.locked),
+        "verdict": to_builtins(verdict(one)),
+        "promise": guarantee_words(stated, one.task.ceiling),
+        "policy_words": policy_words(one.locked.policy, one.locked.signals),
+        "saved": to_builtins(_saved(one, None)),
+        "alternatives": [to_builtins(tried) for tried in alternatives(one)],
+    }
 
 
 def document(workspace: Workspace, found: Sequence[Certified]) -> Document:
-    """Return the report: the table of promises, then two plots a task."""
-    sections = [Section("Promises", (_promises(workspace, found), _money(workspace, found)))]
-    sections += [_task_section(one) for one in found]
+    """Return the report of a project's tasks."""
+    used = dict.fromkeys(tier for one in found for tier in one.task.tiers)
+    about = About(
+        name=workspace.project.name,
+        rows=workspace.whole_split.description,
+        baseline=workspace.project.baseline,
+        notes=tuple(recorded_notes(workspace, used)),
+    )
+    return report(about, found)
+
+
+def report(about: About, found: Sequence[Certified]) -> Document:
+    """Return the report: what is promised, what it would cost, then each task."""
+    first = Section("Promises", (_promises(about, found), _money(about, found)))
     return Document(
         title="Certify",
-        subtitle=workspace.project.name,
-        facts=(("rows", workspace.whole_split.description),),
-        sections=tuple(sections),
-        footer="Policies were searched on the tune rows and tested on the certify rows.",
+        subtitle=about.name,
+        facts=(("rows", about.rows),),
+        sections=(first, *(Section(one.task.name, tuple(_blocks(one))) for one in found)),
+        footer=FOOTER,
     )
 
 
-def verdict(one: Certified) -> str:
-    """Say in a sentence what came of it."""
-    stated = one.locked.guarantee
-    if stated.state == "certified":
-        return f"route: {policy_words(one.locked.policy)}"
-    if stated.state == "declared":
-        return f"declared, not certified: {stated.why}"
-    if stated.labels_needed is None:
-        if not one.task.labels:
-            return "stay on the ceiling: no cheaper policy passed"
-        return "stay on the ceiling: on the tune rows every cheaper policy loses too much"
-    more = stated.labels_needed - stated.n_certify
-    if more <= 0:
-        return "stay on the ceiling: no cheaper policy passed"
-    return f"stay on the ceiling for now: about {more} more labelled rows would decide"
-
-
-def policy_words(policy: Policy) -> str:
-    """Return a policy in words."""
-    steps = []
-    for row in policy.rows[1:]:
-        if row.when:
-            clause = row.when[0]
-            steps.append(f"{row.called[-1]} keeps at {clause.at_least:.3f} or more")
-        else:
-            steps.append(f"{row.called[-1]} answers")
-    return ", else ".join(steps)
-
-
-def _promises(workspace: Workspace, found: Sequence[Certified]) -> Table:
+def _promises(about: About, found: Sequence[Certified]) -> Table:
     columns = (
         Column("task"),
         Column("state"),
-        Column("allowed loss", numeric=True),
+        Column("promise"),
         Column("bound", numeric=True),
-        Column("observed loss", numeric=True),
         Column("n", numeric=True),
         Column("keeps", numeric=True),
         Column("labels used", numeric=True, optional=True),
     )
-    deltas = sorted({one.task.promise.delta for one in found})
-    notes = [
-        _allowed(deltas),
-        "keeps: share of certify rows that the ceiling did not have to answer.",
-        LABELS_USED,
-    ]
-    notes += sorted({f"{one.task.name}: {verdict(one)}" for one in found})
+    notes = ("keeps: share of certify rows that the ceiling did not answer.", _of_deltas(found))
     return Table(
         title="What may be promised",
         columns=columns,
         rows=tuple(map(_promise_row, found)),
-        notes=(*notes, *_recorded(workspace, found)),
+        notes=(*notes, *_labels_note(found), *about.notes),
     )
 
 
-def _recorded(workspace: Workspace, found: Sequence[Certified]) -> tuple[str, ...]:
-    used = dict.fromkeys(tier for one in found for tier in one.task.tiers)
-    return tuple(recorded_notes(workspace, used))
-
-
-LABELS_USED = (
-    "labels used: rows where the policy's kept answer scored unlike the ceiling's; where two "
-    "answers are equal a deterministic scorer needs no label."
-)
-
-
-def _allowed(deltas: Sequence[float]) -> str:
-    said = " or ".join(f"{delta:g}" for delta in deltas)
+def _of_deltas(found: Sequence[Certified]) -> str:
+    said = " or ".join(f"{d:.3g}" for d in sorted({one.task.promise.delta for one in found}))
+    over = {one.task.promise.over for one in found}
+    whole = "for each task" if over == {"task"} else "for all tasks of the project together"
+    both = len(over) > 1
     return (
-        "allowed loss: against the ceiling, on the task's score; the chance that a certified "
-        f"promise is wrong is at most {said} for each task, not divided among tasks."
+        f"A certified promise is wrong with chance {said} at most, "
+        f"{'for each task or all together, as stated below' if both else whole}."
     )
+
+
+def _labels_note(found: Sequence[Certified]) -> tuple[str, ...]:
+    if all(one.locked.guarantee.labels_used is None for one in found):
+        return ()
+    return ("labels used: rows whose right answer had to be known for the test.",)
 
 
 def _promise_row(one: Certified) -> tuple[Cell, ...]:
     stated = one.locked.guarantee
-    certified = stated.state == "certified"
+    bound = stated.bound if stated.state == "certified" else None
     return (
         one.task.name,
         stated.state,
-        Claim(stated.level, "score") if stated.level is not None else None,
-        Claim(stated.bound, "score") if certified else None,
-        _claim(stated.loss) if certified and stated.loss else None,
+        short_words(stated.promise, stated.level),
+        None if bound is None else Claim(bound, "score"),
         Claim(stated.n_certify, "count"),
         Claim(1 - one.locked.kept.get(one.task.ceiling, 0.0), "share"),
         None if stated.labels_used is None else Claim(stated.labels_used, "count"),
     )
 
 
-def _money(workspace: Workspace, found: Sequence[Certified]) -> Table:
-    baseline = workspace.project.baseline or "ceiling"
+def _money(about: About, found: Sequence[Certified]) -> Table:
     columns = (
         Column("task"),
-        Column(f"on {baseline}, $/1k", numeric=True),
+        Column(f"{about.baseline or 'ceiling'}, $/1k", numeric=True),
         Column("policy, $/1k", numeric=True),
         Column("saved", numeric=True),
-        Column("score", numeric=True),
+        Column("score", numeric=True, optional=True),
         Column("ceiling", numeric=True, optional=True),
     )
-    rows = tuple(_money_row(one) for one in found)
-    note = "Expected on the certify rows; the report shows what the ledger says was really paid."
     return Table(
         title="What it would cost",
         columns=columns,
-        rows=rows,
-        notes=(note, *_recorded(workspace, found)),
+        rows=tuple(_money_row(one, about.baseline) for one in found),
+        notes=(SAVED, *about.notes),
     )
 
 
-def _money_row(one: Certified) -> tuple[Cell, ...]:
+def _money_row(one: Certified, baseline: str | None) -> tuple[Cell, ...]:
     expected = one.locked.expected
-    before, after = expected.get("baseline_usd"), expected.get("cost_usd")
+    before = expected.get("baseline_usd")
     return (
         one.task.name,
-        _claim(_per_1k(before)),
-        _claim(_per_1k(after)),
-        Claim(_saved(before, after), "share"),
-        _claim(expected.get("score")),
-        _claim(expected.get("ceiling_score")),
+        Claim(_per_1k(before), "usd"),
+        Claim(_per_1k(expected.get("cost_usd")), "usd"),
+        claim_of(_saved(one, baseline)),
+        claim_of(expected.get("score")),
+        claim_of(expected.get("ceiling_score")),
     )
 
 
-def _per_1k(one: Estimate | None) -> Estimate | None:
-    if one is None or one.value is None or one.unknown:
-        return None
-    low = None if one.low is None else one.low * 1000
-    high = None if one.high is None else one.high * 1000
-    return Estimate(one.value * 1000, low, high, one.n, one.unit, one.source)
+def _per_1k(one: Estimate | None) -> float | None:
+    """Dollars for 1,000 calls, None where the cost of a call is unknown."""
+    return None if one is None or one.value is None or one.unknown else one.value * 1000
 
 
-def _saved(before: Estimate | None, after: Estimate | None) -> float | None:
-    known = before is not None and after is not None and not before.unknown and not after.unknown
-    if not known or before is None or after is None:
-        return None
-    if before.value is None or after.value is None or before.value == 0:
-        return None
-    return 1 - after.value / before.value
+def _done(one: Certified) -> ReplayedArray:
+    return replay_array(one.locked.policy, one.certify_table, one.locked.signals)
 
 
-def _claim(one: Estimate | None) -> Claim:
-    if one is None:
-        return Claim(None)
-    unit: Unit = one.unit  # type: ignore[assignment]
-    return Claim(one.value, unit, one.low, one.high, 0.95, one.n, one.source)
-
-
-def _task_section(one: Certified) -> Section:
-    tone: Any = {"certified": "good", "declared": "warn"}.get(one.state, "plain")
-    blocks: list[Prose | Plot | Table] = [Prose(verdict(one), tone)]
-    stated = one.locked.guarantee
-    if stated.method:
-        blocks.append(Prose(f"Method: {stated.method}. {' '.join(stated.assumptions)}"))
-    if one.found:
-        blocks.append(_frontier(one))
-    reliability = _reliability(one)
-    if reliability.points:
-        blocks.append(reliability)
-    return Section(one.task.name, tuple(blocks))
-
-
-def _frontier(one: Certified) -> Plot:
-    along = set(map(id, one.along))
-    points = [_point(s, "searched") for s in one.found if id(s) not in along]
-    points += [_point(s, "path tested") for s in one.along]
-    chosen = one.along[one.chosen]
-    points.append(_point(chosen, "chosen", chosen=True))
-    return Plot(
-        title=f"{one.task.name}: cost against score of the policies searched",
-        x_label="$ a call" if chosen.cost_usd is not None else "share of calls to the ceiling",
-        y_label="score",
-        points=tuple(point for point in points if point is not None),
-        x_unit="usd" if chosen.cost_usd is not None else "share",
-        y_unit="score",
-        notes=(f"On {one.locked.guarantee.n_tune} tune rows, which choose and do not certify.",),
-    )
-
-
-def _point(one: Searched, series: str, *, chosen: bool = False) -> Point:
-    x = one.cost_usd if one.cost_usd is not None else 1 - one.kept
-    label = policy_words(one.policy) if chosen else ""
-    return Point(x, one.score, label=label, chosen=chosen, series=series)
-
-
-def _reliability(one: Certified) -> Plot:
-    points = [point for tier in one.locked.confidence for point in _bins(one, tier)]
-    return Plot(
-        title=f"{one.task.name}: confidence against accuracy",
-        x_label="confidence",
-        y_label="share of right answers",
-        points=tuple(points),
-        x_unit="share",
-        y_unit="share",
-        joined=True,
-        diagonal=True,
-        notes=("On certify rows, with Wilson intervals. Confidence ranks; it promises nothing.",),
-    )
-
-
-def _bins(one: Certified, tier: str) -> list[Point]:
+def _saved(one: Certified, baseline: str | None) -> Estimate | None:
+    """Return the share saved against the baseline, the ceiling where none is named."""
     table = one.certify_table
-    sure = table.signals.get(confidence_of(tier))
-    if sure is None or tier not in table.score:
-        return []
-    known = ~np.isnan(sure) & ~np.isnan(table.score[tier])
-    if not known.any():
-        return []
-    right = table.score[tier][known] >= 1
-    return [
-        Point(
-            b.mean_confidence, b.accuracy, b.interval.low, b.interval.high, f"n={b.n}", series=tier
+    name = baseline or one.task.ceiling
+    if name not in table.cost_usd or not table.n:
+        return None
+    groups = groups_of(table.groups, table.query_ids)
+    return saving_of(_done(one).cost_usd, table.cost_usd[name], SOURCE, groups)
+
+
+def verdict_words(found: Verdict) -> str:
+    """Return a verdict as a sentence."""
+    return f"{KINDS[found.kind]}: {found.reason}"
+
+
+def _blocks(one: Certified) -> Iterator[Prose | Table | Plot]:
+    """Yield a task's verdict and promise, then its tables, then its plots, then the method."""
+    stated, advice = one.locked.guarantee, verdict(one)
+    yield Prose(verdict_words(advice), TONES.get(advice.kind, "plain"))
+    yield Prose(f"Policy: {policy_words(one.locked.policy, one.locked.signals)}.")
+    yield Prose(f"Promise: {guarantee_words(stated, one.task.ceiling)}.")
+    if stated.why and stated.why != advice.reason:
+        yield Prose(stated.why)
+    for said in (*advice.notes, *one.warnings):
+        yield Prose(said, "warn")
+    yield _keeping(one)
+    if stated.beside:
+        yield _beside(one)
+    tried = alternatives_table(one)
+    if tried is not None:
+        yield tried
+    yield from plots(one)
+    yield from _details(one)
+
+
+def _keeping(one: Certified) -> Table:
+    kept = sorted(one.locked.kept.items(), key=lambda pair: -pair[1])
+    names = {"None": "nobody"}
+    rows = tuple((names.get(tier, tier), Claim(share, "share")) for tier, share in kept)
+    columns = (Column("tier"), Column("answers of certify rows", numeric=True))
+    return Table(title="What each tier keeps", columns=columns, rows=rows)
+
+
+def _beside(one: Certified) -> Table:
+    columns = (
+        Column("promise beside it"),
+        Column("seen", numeric=True),
+        Column("bound", numeric=True),
+        Column("n", numeric=True),
+        Column("state"),
+    )
+    rows = tuple(
+        (
+            promise_words(other.promise, other.level, one.task.ceiling),
+            claim_of(other.estimate),
+            None if other.bound is None else Claim(other.bound, "score"),
+            Claim(other.n, "count"),
+            "certified" if other.certified else "estimated",
         )
-        for b in reliability_bins(sure[known], right, 8)
-    ]
+        for other in one.locked.guarantee.beside
+    )
+    return Table(title="What is promised beside it", columns=columns, rows=rows)
+
+
+def _details(one: Certified) -> Iterator[Prose]:
+    stated = one.locked.guarantee
+    lines = state_lines(one.locked.policy, one.locked.signals)
+    if len(lines) > SHORT:
+        yield Prose("State by state. " + " ".join(f"{line}." for line in lines))
+    if stated.method:
+        yield Prose(f"Method: {stated.method}. {' '.join(stated.assumptions)}")

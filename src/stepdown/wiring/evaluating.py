@@ -8,9 +8,13 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.core.digest import seed_from
+from stepdown.core.fitness import lacks
 from stepdown.core.outcome import Outcome
 from stepdown.core.report import Cell, Column, Document, Section, Table
+from stepdown.core.requesting import request_for
+from stepdown.core.signals import answer_signals
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError
 from stepdown.evals.dataset import Sample
@@ -18,6 +22,7 @@ from stepdown.evals.document import eval_document
 from stepdown.evals.harness import Progress, RunResult
 from stepdown.evals.harness import run as run_tier
 from stepdown.evals.summary import Summary, summarise
+from stepdown.wiring.buying import further
 from stepdown.wiring.workspace import Workspace
 
 Watch = Callable[[Progress], None]
@@ -31,12 +36,17 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 
 class Evaluated(Struct, frozen=True, kw_only=True):
-    """One task's eval: its figures, its rows and the runs behind them."""
+    """One task's eval: its figures, its rows and the runs behind them.
+
+    `outcomes` hold the tiers' answers, then signals that were bought (`?NAME`) and polished drafts
+    (`DRAFT>POLISH`), where the task has any. `left_out` are tiers that can take none of the inputs.
+    """
 
     task: Task
     summary: Summary
     outcomes: tuple[Outcome, ...]
     runs: tuple[RunResult, ...]
+    left_out: Mapping[str, str] = {}
 
 
 async def evaluate(
@@ -50,21 +60,29 @@ async def evaluate(
 ) -> Evaluated:
     """Run the tiers of one task on some parts of its rows.
 
+    With `tiers` only these are asked, and nothing is bought or polished.
+
     Raises:
         ConfigError: the task has no such tier, or nothing was trained for one.
     """
     samples = samples_in(workspace, task, parts)[:limit]
-    results = [
-        await run_one(workspace, task, name, samples, watch)
-        for name in tiers or ready(workspace, task)
-    ]
+    left_out = {} if tiers else unfit(workspace, task)
+    able = tiers or tuple(name for name in ready(workspace, task) if name not in left_out)
+    results = [await run_one(workspace, task, name, samples, watch) for name in able]
     outcomes = tuple(outcome for result in results for outcome in result.outcomes)
     recorded = recordings(workspace, task.tiers)
     seed = seed_from(workspace.whole_split.data_digest)
-    shown = {*(tiers or ready(workspace, task)), task.ceiling}
+    shown = {*able, task.ceiling}
     asked = msgspec.structs.replace(task, tiers=tuple(t for t in task.tiers if t in shown))
     summary = summarise(asked, outcomes, seed=seed, recorded=recorded)
-    return Evaluated(task=task, summary=summary, outcomes=outcomes, runs=tuple(results))
+    more = () if tiers else await further(workspace, task, samples, outcomes, watch)
+    return Evaluated(
+        task=task,
+        summary=summary,
+        outcomes=(*outcomes, *more),
+        runs=tuple(results),
+        left_out=left_out,
+    )
 
 
 def ready(workspace: Workspace, task: Task) -> tuple[str, ...]:
@@ -77,6 +95,22 @@ def ready(workspace: Workspace, task: Task) -> tuple[str, ...]:
     )
 
 
+def unfit(workspace: Workspace, task: Task) -> dict[str, str]:
+    """Return the tiers that can take none of the task's inputs, each with the reason."""
+    found = {name: _lack(workspace, task, name) for name in ready(workspace, task)}
+    return {name: why for name, why in found.items() if why is not None}
+
+
+def _lack(workspace: Workspace, task: Task, tier: str) -> str | None:
+    able, why = workspace.model(task, tier).capabilities, None
+    for sample in workspace.samples(task):
+        request = request_for(task, tier, sample.id, sample.input, capabilities=able)
+        why = lacks(request, able, estimate_tokens)
+        if why is None:
+            return None
+    return why
+
+
 async def run_one(
     workspace: Workspace,
     task: Task,
@@ -84,14 +118,17 @@ async def run_one(
     samples: Sequence[Sample],
     watch: Watch | None = None,
 ) -> RunResult:
-    """Run one tier on some samples; what an earlier run kept is not asked again."""
+    """Run one tier on some samples; what an earlier run kept is not asked again.
+
+    The signals that stand in the answers themselves are read now, so kept calls have them too.
+    """
     if tier not in task.tiers:
         raise ConfigError(
             f"The task {task.name!r} has no tier {tier!r}.", f"It has: {', '.join(task.tiers)}."
         )
     configured = workspace.tiers[tier]
     hosted = configured.place in ("hosted_open", "vendor") and not configured.recorded
-    return await run_tier(
+    done = await run_tier(
         task,
         samples,
         configured,
@@ -101,6 +138,15 @@ async def run_one(
         concurrency=8 if hosted else 1,
         progress=watch,
     )
+    return msgspec.structs.replace(done, outcomes=tuple(_told(task, o) for o in done.outcomes))
+
+
+def _told(task: Task, outcome: Outcome) -> Outcome:
+    """Return an outcome with what can be read off its answer."""
+    if outcome.answer is None:
+        return outcome
+    found = answer_signals(task, outcome.prompt or "", outcome.answer)
+    return msgspec.structs.replace(outcome, signals={**outcome.signals, **found})
 
 
 def samples_in(workspace: Workspace, task: Task, parts: Sequence[str]) -> tuple[Sample, ...]:
@@ -111,13 +157,15 @@ def samples_in(workspace: Workspace, task: Task, parts: Sequence[str]) -> tuple[
 def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[str]) -> Document:
     """Return the report of an eval."""
     where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
-    notes = {one.task.name: notes_on(workspace, one.task) for one in found}
+    notes = {one.task.name: notes_on(workspace, one) for one in found}
     return eval_document([one.summary for one in found], split=where, notes=notes)
 
 
-def notes_on(workspace: Workspace, task: Task) -> tuple[str, ...]:
-    """Return what must be said about a task's references."""
-    return (*untrained_notes(workspace, task), *_reference_notes(workspace, task))
+def notes_on(workspace: Workspace, one: Evaluated) -> tuple[str, ...]:
+    """Return what must be said about a task's tiers and references."""
+    left_out = [f"{tier} is left out: {why}." for tier, why in one.left_out.items()]
+    references = _reference_notes(workspace, one.task)
+    return (*untrained_notes(workspace, one.task), *left_out, *references)
 
 
 def untrained_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
@@ -147,7 +195,7 @@ def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     )
     rows = tuple(row for one in found for row in _overview_rows(one))
     notes = [f"{one.task.name}: {one.summary.decision.text}" for one in found]
-    notes += dict.fromkeys(note for one in found for note in notes_on(workspace, one.task))
+    notes += dict.fromkeys(note for one in found for note in notes_on(workspace, one))
     used = {tier: tier for one in found for tier in one.task.tiers}
     notes += recorded_notes(workspace, used)
     table = Table(

@@ -9,11 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stepdown.adapters.prices.tokens import estimate_tokens
+from stepdown.core.bought import check_purchases
 from stepdown.core.call import Call, Reply
+from stepdown.core.lock import LockedTask
+from stepdown.core.task import Task
 from stepdown.core.trace import Trace
-from stepdown.errors import InputError
-from stepdown.serve.cascade import Step
+from stepdown.errors import InputError, LockError
 from stepdown.serve.service import Service
+from stepdown.serve.step import Step
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import check_task
 from stepdown.wiring.workspace import Workspace
@@ -137,20 +141,32 @@ def open_service(
         digests = {tier: locked.digest for tier, locked in workspace.locked_tiers(task).items()}
         settings = workspace.project.settings_digest(task)
         check_task(lock, name, settings, task.contract.digest, digests)
-        locked = lock.tasks[name]
-        steps[name] = Step(
-            task=task,
-            policy=locked.policy,
-            tiers=workspace.tiers,
-            models={tier: workspace.model(task, tier) for tier in locked.tiers},
-            confidence=locked.confidence,
-        )
+        steps[name] = _step(workspace, task, lock.tasks[name])
     return Service(
         lock,
         steps,
         append,
         baseline=workspace.project.baseline,
         today=_today,
+    )
+
+
+def _step(workspace: Workspace, task: Task, locked: LockedTask) -> Step:
+    try:
+        check_purchases(locked.policy, task.signals)
+    except ValueError as error:
+        raise LockError(
+            f"The lock's policy for {task.name!r} cannot be served: {error}.",
+            "Name the signal in `signals` of the task, or run `stepdown certify` again.",
+        ) from None
+    return Step(
+        task=task,
+        policy=locked.policy,
+        tiers=workspace.tiers,
+        models={tier: workspace.model(task, tier) for tier in locked.tiers},
+        confidence=locked.confidence,
+        derived=locked.signals,
+        estimate=estimate_tokens,
     )
 
 

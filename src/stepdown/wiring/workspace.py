@@ -22,7 +22,7 @@ from stepdown.evals.dataset import Columns, Row, Sample, digest_of, samples_of
 from stepdown.evals.split import Split, regrouped, split
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
-from stepdown.wiring.lockfile import read_lock
+from stepdown.wiring.lockfile import explain_no_project, read_lock
 from stepdown.wiring.models import ModelShop
 
 PARTS = ("train", "tune", "certify")
@@ -39,7 +39,13 @@ class Workspace:
 
     @classmethod
     def open(cls, root: Path, environment: Environment | None = None) -> Workspace:
-        """Open the project in a folder."""
+        """Open the project in a folder.
+
+        Raises:
+            ConfigError: there is none, or stepdown.toml is wrong.
+            LockError: there is none, but the lock of an outcome table, which cannot be served.
+        """
+        explain_no_project(root)
         return cls(load_project(root), environment or Environment.current())
 
     @cached_property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
+
+from stepdown.core.value_tokens import field_logprobs
 
 
 class Piece(Struct, frozen=True):
@@ -24,36 +25,6 @@ def field_probs(pieces: Sequence[Piece]) -> dict[str, float]:
     writing JSON the model prefers. Empty when the answer is not a JSON object.
     """
     text = b"".join(piece.data for piece in pieces).decode(errors="replace")
-    try:
-        spans = list(_value_spans(text))
-    except (ValueError, IndexError, RecursionError):
-        return {}
-    return {name: _least(pieces, start, end) for name, start, end in spans}
-
-
-def _value_spans(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield each top-level field with the byte range of its value."""
-    decoder = json.JSONDecoder()
-    at = _skip(text, text.index("{") + 1, "")
-    while text[at] != "}":
-        name, at = decoder.raw_decode(text, at)
-        start = _skip(text, at, ":")
-        value, end = decoder.raw_decode(text, start)
-        quote = 1 if isinstance(value, str) and value else 0
-        yield name, len(text[: start + quote].encode()), len(text[: end - quote].encode())
-        at = _skip(text, end, ",")
-
-
-def _skip(text: str, at: int, also: str) -> int:
-    while text[at] in " \t\r\n" or text[at] == also:
-        at += 1
-    return at
-
-
-def _least(pieces: Sequence[Piece], start: int, end: int) -> float:
-    least, at = 0.0, 0
-    for piece in pieces:
-        begin, at = at, at + len(piece.data)
-        if begin < end and at > start:
-            least = min(least, piece.logprob)
-    return math.exp(least)
+    sized = [(len(piece.data), piece.logprob) for piece in pieces]
+    found = field_logprobs(text, sized, in_bytes=True)
+    return {name: math.exp(min((0.0, *logprobs))) for name, logprobs in found.items()}

@@ -1,0 +1,86 @@
+"""Everything that is offered to the search: single tiers, cascades, bought signals, learned routes.
+
+The static hull is always among it: single tiers and their random mixes. What was learned comes
+with the score that it had on rows which its fit did not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from stepdown.certify.case import Case
+from stepdown.certify.finishing import finished, is_measured
+from stepdown.certify.routing import Fit, fit_routing, routed_candidates, static_candidates
+from stepdown.certify.search import bought_cascades, candidates
+from stepdown.certify.supply import DRAW, Sources, supplied, with_triage
+from stepdown.certify.verifier import with_shapes
+from stepdown.certify.worth import Verdict
+from stepdown.core.derived import SIZE, Derived
+from stepdown.core.policy import Policy
+from stepdown.core.replay_array import Panel
+
+FEWEST_ROUTED = 40  # tune rows under which nothing is learned of routes: folds of eight
+SHAPED_LETTERS = 40  # mean length of an answer from which its shape may tell something
+
+
+class Offer(Struct, frozen=True):
+    """A policy with its formulas; `score` on rows that its fit had not seen, None without."""
+
+    policy: Policy
+    derived: Mapping[str, Derived]
+    score: float | None = None
+
+
+class Offers(Struct, frozen=True):
+    """All offers, the tune rows with the signals that they read, and where these come from."""
+
+    all: tuple[Offer, ...]
+    table: Panel
+    sources: Sources
+    routing: Verdict | None
+
+
+def offers(case: Case, sample: Panel) -> Offers:
+    """Return what is searched on a sample of the tune rows."""
+    plain = [*candidates(sample, case.order), *bought_cascades(sample, case.order, case.bought)]
+    made = [_finished(case, sample, policy) for policy in plain]
+    if sample.n < FEWEST_ROUTED or len(case.order) < 2:
+        return Offers(tuple(made), sample, Sources(case.rows.seed), None)
+    return _with_routes(case, sample, made)
+
+
+def _finished(case: Case, sample: Panel, policy: Policy) -> Offer:
+    """Polish where the outcomes hold polished drafts, so that the promise covers them."""
+    done = finished(policy, case.task)
+    if not done.pairs or not (is_measured(done, sample) and is_measured(done, case.table)):
+        return Offer(policy, {})
+    return Offer(done.policy, done.derived)
+
+
+def _with_routes(case: Case, sample: Panel, plain: list[Offer]) -> Offers:
+    table, triage = with_triage(sample, case.order, case.evidence.encoder, case.rows.seed)
+    sources = Sources(case.rows.seed, triage, case.evidence.encoder)
+    table = supplied(_shaped(case, table), (DRAW, SIZE), sources)
+    fitted = fit_routing(table, case.order, case.task.ceiling, table.groups, case.rows.seed)
+    table = table.with_derived(fitted.shared)
+    routes = tuple(_routes(fitted, case.order))
+    return Offers((*plain, *routes), table, sources, fitted.verdict)
+
+
+def _shaped(case: Case, table: Panel) -> Panel:
+    """Read the shape of answers that are long enough to have one."""
+    for tier in case.order:
+        texts = [text for text in table.texts.get(tier, ()) if text is not None]
+        if texts and sum(map(len, texts)) >= SHAPED_LETTERS * len(texts):
+            table = with_shapes(table, tier)
+    return table
+
+
+def _routes(fitted: Fit, order: tuple[str, ...]) -> Iterator[Offer]:
+    for one in static_candidates(fitted, order):
+        yield Offer(one.policy, one.derived)
+    if fitted.verdict.route:
+        for one in routed_candidates(fitted, order):
+            yield Offer(one.policy, one.derived, one.score)

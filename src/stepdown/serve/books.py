@@ -1,0 +1,105 @@
+"""The books of one request: every attempt, its price, why it was made, what was decided on it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stepdown.core.decide import Decision
+from stepdown.core.request import Completion, Request
+from stepdown.core.trace import Attempt
+from stepdown.errors import ModelError, Unavailable
+from stepdown.serve.asking import complete_in_time
+from stepdown.serve.signals import Purchase
+from stepdown.serve.step import Clock, Step
+
+
+class Books:
+    """Attempts in order; `outside` is the first thing that the policy did not foresee."""
+
+    def __init__(self, step: Step, request_id: str, clock: Clock) -> None:
+        self.step = step
+        self.request_id = request_id
+        self.now = clock.now
+        self.attempts: list[Attempt] = []
+        self.outside: str | None = None
+        self.error: ModelError | None = None
+
+    def note(self, decision: Decision) -> None:
+        """Write what was decided on the last attempt, as its evidence."""
+        self.outside = self.outside or decision.outside_guarantee
+        if not self.attempts:
+            return
+        last = self.attempts[-1]
+        self.attempts[-1] = msgspec.structs.replace(
+            last,
+            decision=str(decision.action),
+            reason=decision.reason,
+            threshold=decision.threshold,
+        )
+
+    async def ask(
+        self, tier: str, request: Request, kind: str, why: str
+    ) -> tuple[Completion, Attempt]:
+        """Ask a tier; return what it said and the attempt, which is not booked yet."""
+        started = self.now()
+        done = await complete_in_time(self.step.tiers[tier], self.step.models[tier], request)
+        price = self.step.tiers[tier].price
+        attempt = self.begun(tier, kind, why, started)
+        return done, msgspec.structs.replace(
+            attempt,
+            latency_s=done.latency_s,
+            cost_usd=price.cost_usd(done.usage, done.latency_s),
+            cost_basis=price.basis,
+            usage=done.usage,
+            recorded=done.recorded,
+        )
+
+    def bought(self, name: str, tier: str, why: str, started_at: str, done: Purchase) -> None:
+        """Book a signal that was bought, whatever came of it."""
+        self.book(
+            msgspec.structs.replace(
+                self.begun(tier, "buy", why, started_at),
+                latency_s=done.latency_s,
+                cost_usd=done.cost_usd,
+                cost_basis=self.step.tiers[tier].price.basis,
+                usage=done.usage,
+                signals={name: done.value},
+                failure=done.failure,
+                failure_detail=done.detail,
+                recorded=done.recorded,
+            )
+        )
+
+    def failed(
+        self, tier: str, kind: str, why: str, error: ModelError, failure: str | None = None
+    ) -> None:
+        """Book a call that failed; only one that was refused is known to be free."""
+        self.error = error
+        attempt = self.begun(tier, kind, why, self.now())
+        free = isinstance(error, Unavailable)
+        self.book(
+            msgspec.structs.replace(
+                attempt,
+                cost_usd=0.0 if free else None,
+                failure=failure or error.kind,
+                failure_detail=str(error),
+            )
+        )
+
+    def begun(self, tier: str, kind: str, why: str, started_at: str) -> Attempt:
+        """Return the next attempt as it begins."""
+        number = len(self.attempts) + 1
+        return Attempt(
+            id=f"{self.request_id}/{number}",
+            trace_id=self.request_id,
+            number=number,
+            tier=tier,
+            kind=kind,  # type: ignore[arg-type]
+            why=why,
+            started_at=started_at,
+            tier_digest=self.step.models[tier].digest,
+        )
+
+    def book(self, attempt: Attempt) -> None:
+        """Add an attempt."""
+        self.attempts.append(attempt)

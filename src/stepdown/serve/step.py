@@ -1,0 +1,68 @@
+"""What is needed to answer one task live: its policy, models, signals and a clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+
+from msgspec import Struct
+
+from stepdown.core.confidence import Calibrator
+from stepdown.core.derived import SIZE, TRIAGE, Derived, raw_inputs
+from stepdown.core.policy import Policy
+from stepdown.core.task import Task, within
+from stepdown.core.tier import Tier
+from stepdown.ports.model import Model
+
+Signals = Mapping[str, float | None]
+
+
+class Clock(Struct, frozen=True):
+    """Time as an argument: seconds for durations, ISO 8601 in UTC for the books."""
+
+    seconds: Callable[[], float] = time.perf_counter
+    now: Callable[[], str] = lambda: datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Step(Struct, frozen=True, kw_only=True, dict=True):
+    """All that is needed to answer one task: its policy, and a model for each tier.
+
+    `triage` foretells, from the bare text and the request's `segment`, the signals `triage.TIER`;
+    it costs time only. `estimate` counts the tokens of a text, for tiers whose context is known.
+    """
+
+    task: Task
+    policy: Policy
+    tiers: Mapping[str, Tier]
+    models: Mapping[str, Model]
+    confidence: Mapping[str, Calibrator] = {}
+    derived: Mapping[str, Derived] = {}
+    triage: Callable[[str, str | None], Signals] | None = None
+    estimate: Callable[[str], int] | None = None
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """Every signal that the policy rests on, none of them derived."""
+        wanted = self.policy.signals
+        return frozenset(raw for name in wanted for raw in raw_inputs(name, self.derived))
+
+    @cached_property
+    def shapes(self) -> frozenset[str]:
+        """The tiers whose answers are read for their shape (`answer_shape`)."""
+        named = (name.rpartition(".shape_") for name in self.reads)
+        return frozenset(tier for tier, found, _ in named if found)
+
+    def foretold(self, text: str, segment: str | None) -> Signals:
+        """Return what is known of a text before any call, as far as the policy asks."""
+        found: dict[str, float | None] = {SIZE: float(len(text))} if SIZE in self.reads else {}
+        if self.triage is None or not any(name.startswith(f"{TRIAGE}.") for name in self.reads):
+            return found
+        return {**found, **self.triage(text, segment)}
+
+    def out_of_reach(self, tier: str) -> str | None:
+        """Say why a tier may not be asked anything at all, None when it may."""
+        if tier not in self.models:
+            return "unavailable"
+        return None if within(self.tiers[tier].place, self.task.boundary) else "boundary"

@@ -1,0 +1,6 @@
+"""Make the populations of the benchmarks importable: tests and benchmarks measure on the same."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
