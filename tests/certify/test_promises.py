@@ -61,7 +61,18 @@ def errors(name: str, trials: int, n: int) -> tuple[int, int]:
     """Return how often a promise that is just broken was certified, and how often it looks fine."""
     world, promise = JUST_BROKEN[name]
     done = [promised(world, promise, n, seed) for seed in range(trials)]
-    return sum(one.state == "certified" for one in done), sum(naive(one, promise) for one in done)
+    return sum(broken(one, promise) for one in done), sum(naive(one, promise) for one in done)
+
+
+def broken(one: Certified, promise: Promise) -> bool:
+    """Tell whether what was certified really breaks the promise of these worlds.
+
+    A random mix with the ceiling loses less than the small tier alone, so that a promise over all
+    traffic is kept by it; one about kept answers is broken by whatever share is kept.
+    """
+    everything = one.locked.kept.get(one.task.ceiling, 0.0) == 0
+    about_kept = promise.main() in ("min_score", "min_agreement")
+    return one.state == "certified" and (about_kept or everything)
 
 
 def judge(wrong: int, trials: int) -> float:
@@ -212,10 +223,16 @@ def test_an_error_that_is_not_named_costs_the_most() -> None:
     wrong = even(0.0, 1.0, share=0.0)  # every y is called z, every z is called x
     named = promised(wrong, Promise(max_error_cost=3.0, error_costs=COSTS), 200)
     unnamed = promised(wrong, Promise(max_error_cost=3.0, error_costs={"x": {"y": 4.0}}), 200)
-    assert named.tested is not None
-    assert unnamed.tested is not None
-    assert named.tested.policies[1].figures[0] == pytest.approx(1.5, abs=0.2)
-    assert unnamed.tested.policies[1].figures == (4.0,)
+    assert dearest(named) == pytest.approx(1.5, abs=0.2)
+    # Of the random mixes with the ceiling the last that is tested lets the small tier answer 4/5.
+    assert dearest(unnamed) == pytest.approx(4.0 * 0.8, abs=0.3)
+
+
+def dearest(one: Certified) -> float:
+    """The error cost of the policy that lets the small tier answer most."""
+    assert one.tested is not None
+    figures = [policy.figures[0] for policy in one.tested.policies if policy.figures]
+    return max(figure for figure in figures if figure is not None)
 
 
 def test_a_limit_that_no_error_can_exceed_promises_nothing() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "wiring"))
-from tiny_project import certified_once, copy_of, write_project
+from tiny_project import certified_once, copy_of, pooled_once, write_project
 
 
 @pytest.fixture
@@ -22,3 +22,10 @@ def certified(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny project, trained and certified."""
     once = certified_once(tmp_path_factory.getbasetemp() / "certified-once")
     return copy_of(once, tmp_path / "tiny")
+
+
+@pytest.fixture
+def pooled(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny project with a pool of unlabelled rows, trained."""
+    once = pooled_once(tmp_path_factory.getbasetemp() / "pooled-once")
+    return copy_of(once, tmp_path / "pooled")

@@ -8,6 +8,7 @@ the whole loop run in a few seconds.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,29 @@ def recorded() -> list[dict[str, str]]:
     ]
 
 
+def pool() -> list[dict[str, str]]:
+    """Return messages that nobody has labelled, and (as `truth`) what a labeller would say."""
+    found = []
+    for number in range(150):
+        label, words = LABELS[number % 4], random.Random(number).sample(THINGS, 9)
+        text = f"{' '.join(words[:5])}: {SAYS[label]} ({' '.join(words[5:])} {number})."
+        found.append({"id": f"p{number}", "text": text, "truth": label})
+    return found
+
+
+def write_pool(folder: Path, promise: str = "max_loss = 0.02") -> Path:
+    """Write the tiny project with a pool, of whose rows the frontier gets every 13th wrong."""
+    toml = TOML.replace("max_loss = 0.12", promise)
+    write_project(folder, toml.replace('"rows.jsonl"', '"rows.jsonl"\npool = "pool.jsonl"', 1))
+    write_jsonl(folder / "pool.jsonl", [{k: row[k] for k in ("id", "text")} for row in pool()])
+    answers = [
+        {"id": row["id"], "topic": LABELS[(n + 1) % 4] if n % 13 == 12 else row["truth"]}
+        for n, row in enumerate(pool())
+    ]
+    write_jsonl(folder / "frontier.jsonl", recorded() + answers)
+    return folder
+
+
 def write_jsonl(path: Path, lines: list[dict[str, str]]) -> None:
     """Write rows as JSON Lines."""
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -124,6 +148,14 @@ def certified_once(folder: Path) -> Path:
     assert stepdown("train", "-p", folder).exit_code == 0
     certified = stepdown("certify", "-p", folder)
     assert certified.exit_code == 0, certified.output
+    return folder
+
+
+@cache
+def pooled_once(folder: Path) -> Path:
+    """Train the tiny project with a pool in a folder, once a session."""
+    write_pool(folder)
+    assert stepdown("train", "-p", folder).exit_code == 0
     return folder
 
 

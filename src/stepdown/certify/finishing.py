@@ -18,7 +18,6 @@ from stepdown.core.replay_array import Panel
 from stepdown.core.task import Task
 
 UNSURE = "unsure"  # why a draft below the declared confidence is rewritten
-NOTHING = "nothing"  # a signal that is always 0
 
 
 class Finished(Struct, frozen=True):
@@ -141,15 +140,17 @@ class _Finishing:
     def both(self, clause: Clause, confidence: str, below: float) -> str:
         """Return a signal of 0 or more where the clause holds and the draft is sure enough.
 
-        It is the lesser of two margins, written as a lead over both; a confidence that is not
-        known counts as 0, so that the draft is rewritten.
+        It is the lesser of two margins, written as a lead over both. Where the clause's own signal
+        is not known nothing holds; a confidence that is not known counts as 0, so that the draft is
+        rewritten.
         """
+        nothing = f"nothing beside {clause.signal}"
         less, doubt = f"less {clause.signal}", f"doubt of {confidence} beside {clause.signal}"
         name = f"{clause.signal} >= {clause.at_least:g} and {confidence} >= {below:g}"
         self.derived |= {
-            NOTHING: Linear((), (), ()),
+            nothing: Linear((clause.signal,), (0.0,), (0.0,)),
             less: Linear((clause.signal,), (-1.0,), (0.0,)),
             doubt: Linear((confidence, clause.signal), (-1.0, 0.0), (0.0, 0.0)),
-            name: Lead(NOTHING, (less, doubt), (0.0, -clause.at_least, -below)),
+            name: Lead(nothing, (less, doubt), (0.0, -clause.at_least, -below)),
         }
         return name

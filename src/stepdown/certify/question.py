@@ -12,10 +12,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from stepdown.certify.case import Case
 from stepdown.certify.search import Searched
 from stepdown.core.answers import answer_key
 from stepdown.core.replay_array import UNKNOWN, Panel, replay_array
-from stepdown.core.task import Task
 from stepdown.stats.labelling import Question
 from stepdown.stats.labels import Labels
 
@@ -58,46 +58,39 @@ def _codes(one: Searched, table: Panel) -> Codes:
     return found
 
 
-def question_of(
-    task: Task,
-    made: Delivered,
-    start: int,
-    second_start: int | None,
-    groups: Sequence[str] | None,
-    seed: int,
-    *,
-    binary: bool,
-) -> Question:
+def question_of(case: Case, made: Delivered, start: int, second_start: int | None) -> Question:
     """Return the question as the test will ask it. A row that a policy cannot answer disagrees."""
     agree = (made.codes == made.codes[0]) & (made.codes != UNKNOWN)
     agree[0] = True
     return Question(
         agree=agree,
-        epsilon=task.promise.limit(),
-        delta=task.promise.delta,
+        epsilon=case.task.promise.limit(case.reference),
+        delta=case.delta,
         start=start,
         second_start=second_start,
-        groups=groups,
-        scores="binary" if binary else "graded",
-        seed=seed,
+        groups=case.rows.codes,
+        scores="binary" if case.binary else "graded",
+        seed=case.rows.seed,
     )
 
 
 def labels_from(
     made: Delivered, query_ids: Sequence[str], verdicts: Mapping[str, Mapping[str, bool]]
 ) -> Labels:
-    """Return the labels of the rows as arrays: known where every delivered answer was judged."""
+    """Return the labels of the rows as arrays: known where every delivered answer was judged.
+
+    Where the ceiling gave no answer nothing can be lost against it, so no label is needed.
+    """
     policies, n = made.codes.shape
-    known, difference = np.zeros(n, dtype=bool), np.zeros((policies, n))
+    known, difference = made.codes[0] == UNKNOWN, np.zeros((policies, n))
     for row, query in enumerate(query_ids):
-        said = verdicts.get(query)
-        if said is None or not all(key in said for key in made.keys_of(row)):
-            continue
-        known[row] = True
-        right = [_right(made, said, int(code)) for code in made.codes[:, row]]
-        difference[:, row] = np.array(right) - right[0]
+        said = verdicts.get(query, {})
+        if known[row] or (said and all(key in said for key in made.keys_of(row))):
+            known[row] = True
+            right = [_right(made, said, int(code)) for code in made.codes[:, row]]
+            difference[:, row] = np.array(right) - right[0]
     return Labels(known, difference)
 
 
 def _right(made: Delivered, said: Mapping[str, bool], code: int) -> float:
-    return 0.0 if code == UNKNOWN else float(said[made.keys[code]])
+    return 0.0 if code == UNKNOWN else float(said.get(made.keys[code], False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +62,8 @@ def certify(
     ] = "",
 ) -> None:
     """Find at which confidence a smaller tier may keep the answer, so that the promise holds.
+
+    A pipeline that promises something is named like a task: its steps are certified together.
 
     Searches policies on the tune rows and tests them on the certify rows, which chose nothing.
     Writes stepdown.lock. When nothing passes it says so, says how many labels would decide, and
@@ -184,15 +187,18 @@ def _of_project(
 ) -> None:
     from stepdown.wiring import certifying
     from stepdown.wiring.certified import as_data, document
+    from stepdown.wiring.pipeline_report import pipeline_data
     from stepdown.wiring.reporting import save_certified
 
     with Watching(talk) as watch:
-        found = asyncio.run(_run(workspace, tasks, table, relook, watch))
-    certifying.write(workspace, found)
-    report = document(workspace, found)
+        found, together = asyncio.run(_run(workspace, tasks, table, relook, watch))
+    certifying.write(workspace, [*found, *(step for one in together for step in one.steps)])
+    report = document(workspace, found, together)
     save_certified(workspace.project, report)
     data, lock = [as_data(one) for one in found], workspace.project.lock_path
-    _finish(talk, report, data, lock, html, sure=_sure(found))
+    pipelines = [pipeline_data(one) for one in together]
+    sure = _sure([*found, *together])
+    _finish(talk, report, data, lock, html, sure=sure, pipelines=pipelines)
 
 
 def _sure(found: list[Any]) -> bool:
@@ -200,30 +206,43 @@ def _sure(found: list[Any]) -> bool:
 
 
 def _finish(
-    talk: Session, report: Document, data: list[Any], lock: Path, html: Path | None, *, sure: bool
+    talk: Session,
+    report: Document,
+    data: list[Any],
+    lock: Path,
+    html: Path | None,
+    *,
+    sure: bool,
+    pipelines: Sequence[Any] = (),
 ) -> None:
     if html is not None:
         from stepdown.adapters.render.html import write_html
 
         write_html(html, report)
     talk.say(f"Wrote {lock}")
-    talk.finish({"tasks": data}, report, DONE if sure else NO)
+    talk.finish({"tasks": data, "pipelines": list(pipelines)}, report, DONE if sure else NO)
 
 
 async def _run(
     workspace: Workspace, tasks: Any, table: Panel | None, relook: bool, watch: Any
-) -> list[Any]:
+) -> tuple[list[Any], list[Any]]:
+    """Return the tasks certified alone, and the pipelines."""
     from stepdown.wiring import certifying
     from stepdown.wiring.outcome_tables import divide_table
+    from stepdown.wiring.pipelining import certify_pipeline
+    from stepdown.wiring.targets import wanted
 
-    found = []
+    found, together = [], []
     try:
-        for task in workspace.tasks(tasks or ()):
+        asked = wanted(workspace, tasks or (), from_table=table is not None)
+        for name in asked.pipelines:
+            together.append(await certify_pipeline(workspace, name, watch, relook=relook))
+        for task in asked.tasks:
             if table is None:
-                gathered = await certifying.gather(workspace, task, watch)
+                gathered = await certifying.gather(workspace, task, watch, relook=relook)
             else:
                 gathered = divide_table(workspace, task, table)
             found.append(certifying.certify(workspace, task, gathered, relook=relook))
     finally:
         await workspace.aclose()
-    return found
+    return found, together

@@ -13,10 +13,14 @@ from stepdown.cli.options import HERE, JsonOption, ProjectOption
 from stepdown.cli.session import DONE, NO, Session, Watching, open_workspace, session
 
 if TYPE_CHECKING:
-    from stepdown.stats.labelling import Standing
-    from stepdown.wiring.labelling import Card, Labelling
+    from stepdown.core.task import Task
+    from stepdown.wiring.label_facts import Facts
+    from stepdown.wiring.labelling import Card, Labelling, Which
+    from stepdown.wiring.workspace import Workspace
 
-KEYS = "[1-9] that one is right  [0] none  [b] all  [s] later  [u] undo  [q] stop"
+OTHER_KEYS = "[s] later  [u] undo  [q] stop"
+MOST = 9  # answers of a question: one key each
+END_OF_INPUT = "\x04"
 
 
 def label(
@@ -46,21 +50,38 @@ def label(
     there. Exit code 1: not decided yet.
     """
     with session("label", json=json) as talk:
-        from stepdown.wiring.labelling import Labelling, check_name, label_facts
+        from stepdown.wiring.labelling import Labelling, check_name
         from stepdown.wiring.pool import labels_of
 
+        name = check_name(_login() if by is None else by)
         workspace = open_workspace(talk, project)
         chosen = workspace.project.task(task)
+        file = labels_of(workspace, chosen)
         with Watching(talk) as watch:
-            facts = asyncio.run(label_facts(workspace, chosen, watch))
-        name = check_name(by or getpass.getuser())
-        desk = Labelling(facts, labels_of(workspace, chosen), name)
+            facts = asyncio.run(_facts(workspace, chosen, watch))
+        desk = Labelling(facts, file, name)
         if not status:
             _ask_on(talk, desk, limit, "dispute" if resolve else "second" if second else "next")
         _end(talk, desk)
 
 
-def _ask_on(talk: Session, desk: Labelling, limit: int | None, which: str) -> None:
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+async def _facts(workspace: Workspace, task: Task, watch: Watching) -> Facts:
+    from stepdown.wiring.label_facts import label_facts
+
+    try:
+        return await label_facts(workspace, task, watch)
+    finally:
+        await workspace.aclose()
+
+
+def _ask_on(talk: Session, desk: Labelling, limit: int | None, which: Which) -> None:
     asked = 0
     while limit is None or asked < limit:
         card = desk.draw(which)
@@ -84,53 +105,52 @@ def _show(talk: Session, desk: Labelling, card: Card, number: int) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    talk.err.print(Text(f"\nQuestion {number}  ({card.why})", style="dim"))
+    from stepdown.wiring.label_report import standing_line
+
+    talk.err.print(Text(f"\nQuestion {number}"))
     talk.err.print(Panel(Text(card.text), title="message", title_align="left"))
-    for place, (_, text) in enumerate(card.answers[:9], 1):
+    for place, (_, text) in enumerate(card.answers[:MOST], 1):
         talk.err.print(Text(f" {place}  {text}"))
-    talk.err.print(Text(standing_line(desk.facts.kept, desk.standing()), style="dim"))
-    talk.err.print(Text(KEYS, style="bold"))
+    talk.err.print(Text(standing_line(desk, desk.standing()), style="dim"))
+    talk.err.print(Text(_keys(card), style="bold"))
+
+
+def _keys(card: Card) -> str:
+    """Say which keys there are; with one answer it is right or wrong."""
+    if len(card.answers) == 1:
+        return f"[1] right  [0] wrong  {OTHER_KEYS}"
+    last, several = min(MOST, len(card.answers)), "both" if len(card.answers) == 2 else "all"
+    return f"[1-{last}] that one is right  [b] {several}  [0] none  {OTHER_KEYS}"
 
 
 def _verdict(talk: Session, card: Card) -> Any:
     """Return the keys of the right answers, or `skip`, `undo`, `quit`."""
     while True:
         key = _key()
-        if key in ("q", "\x04"):
+        if key in ("q", END_OF_INPUT):
             return "quit"
         if key in ("s", "u"):
             return {"s": "skip", "u": "undo"}[key]
-        if key == "b":
+        if key == "b" and len(card.answers) > 1:
             return [name for name, _ in card.answers]
-        if key.isdecimal() and int(key) <= min(9, len(card.answers)):
+        if key.isdecimal() and int(key) <= min(MOST, len(card.answers)):
             return [] if key == "0" else [card.answers[int(key) - 1][0]]
-        talk.say(f"{key!r} is no answer. {KEYS}")
+        talk.say(f"{key!r} is no answer here; {_keys(card)}")
 
 
 def _key() -> str:
     """Read one key from a terminal, one line from anything else (its end is Ctrl-D)."""
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
-        return line.strip()[:1] if line else "\x04"
+        return line.strip()[:1] if line else END_OF_INPUT
     pressed = typer.getchar()
     if pressed == "\x03":
         raise KeyboardInterrupt
     return pressed.lower()
 
 
-def standing_line(kept: tuple[float, ...], now: Standing) -> str:
-    """Return in one line where the question stands."""
-    said = f"{now.labels_used} labels; loss at worst {now.bound_worst:.3f}"
-    if now.decided:
-        return f"{said}; decided: cheaper tiers keep {kept[now.certified]:.0%}"
-    return (
-        f"{said}, at best {now.bound_best:.3f}; certified so far: {kept[now.certified]:.0%} kept, "
-        f"possible: {kept[now.possible]:.0%}; at most {now.labels_left_at_most} more labels"
-    )
-
-
 def _end(talk: Session, desk: Labelling) -> None:
-    from stepdown.wiring.labelling import document, summary
+    from stepdown.wiring.label_report import document, summary
 
     now = desk.standing()
     talk.finish(summary(desk, now), document(desk, now), DONE if now.decided else NO)

@@ -56,6 +56,7 @@ async def _run(
 ) -> dict[str, int]:
     from stepdown.adapters.tables.outcome_files import write_outcomes
     from stepdown.wiring import evaluating
+    from stepdown.wiring.buying import further
 
     written = {}
     wanted = workspace.tasks(tasks or ())
@@ -66,6 +67,8 @@ async def _run(
             for tier in [name for name in task.tiers if not tiers or name in tiers]:
                 result = await evaluating.run_one(workspace, task, tier, samples, watch)
                 found += result.outcomes
+            if not tiers:
+                found += await further(workspace, task, samples, found, watch)
             path = to if len(wanted) == 1 else to.with_name(f"{to.stem}.{task.name}{to.suffix}")
             write_outcomes(path, found)
             written[str(path)] = len(found)

@@ -40,7 +40,14 @@ def replay(
         from stepdown.wiring.replaying import Asked, replay_asked
 
         held, state, promises = _locked(talk, lock, project)
-        asked = Asked(lock=held, task=task, state=state, promises=promises, compare=compare)
+        asked = Asked(
+            lock=held,
+            task=task,
+            state=state,
+            promises=promises,
+            compare=compare,
+            beside=state.parent if state is not None else HERE,
+        )
         found = replay_asked(asked, read_panel(outcomes))
         report = document(found)
         if html is not None:

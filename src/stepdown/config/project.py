@@ -267,6 +267,7 @@ def _task(
         prompts=said.prompts,
         scorer=said.scorer or SCORERS[said.kind],
         reference=said.reference or name,
+        reference_is=said.reference_is,
         promise=said.promise,
         boundary=said.boundary,
         customer_facing=said.customer_facing,

@@ -20,7 +20,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """[data]: the labelled rows (JSONL, CSV or Parquet) that eval, train and certify use.
 
-    `pool` is a file of rows that nobody has labelled, for `stepdown label`.
+    `pool` is a file of rows that nobody has labelled, for `stepdown label`. `segment` is a column
+    that says which kind of message a row is, known before any call (callers send it in metadata).
     """
 
     path: str
@@ -28,6 +29,7 @@ class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
     id: str = "id"
     input: str = "text"
     group: str | None = None
+    segment: str | None = None
     shares: dict[str, float] = msgspec.field(
         default_factory=lambda: {"train": 0.5, "tune": 0.15, "certify": 0.35}
     )
@@ -73,6 +75,7 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     kind: TaskKind
     tiers: list[str]
     reference: str = ""
+    reference_is: Literal["gold", "ceiling"] = "gold"
     labels: list[str] = []
     fields: list[str] = []
     scorer: str | None = None

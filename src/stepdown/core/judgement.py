@@ -56,7 +56,9 @@ def settle(judgements: Iterable[Judgement]) -> Settled:
     """Return what people agree on. A disputed query counts as not judged until it is resolved."""
     latest: dict[str, dict[str, Judgement]] = {}
     for one in judgements:
-        latest.setdefault(one.query_id, {})[one.by] = one
+        said = latest.setdefault(one.query_id, {})
+        said.pop(one.by, None)  # what is said now comes last
+        said[one.by] = one
     verdicts, disputed = {}, []
     for query, said in latest.items():
         last = [one for one in said.values() if one.resolves][-1:] or list(said.values())

@@ -123,6 +123,7 @@ class Task(Struct, frozen=True, kw_only=True):
     prompts: Mapping[str, Prompt] = {}
     scorer: str = "exact"
     reference: str = ""
+    reference_is: Literal["gold", "ceiling"] = "gold"
     promise: Promise = Promise()
     boundary: Place = "vendor"
     customer_facing: bool = False

@@ -23,7 +23,8 @@ Row = tuple[int, Mapping[str, Any]]
 class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input with its reference.
 
-    `group` holds what must stay together, `meta` what a scorer reads.
+    `group` holds what must stay together, `segment` the kind of message that is known before any
+    call, `meta` what a scorer reads.
     `reference` is a label, an object of fields, accepted patterns (`evals.patterns`), or text;
     None for a row that nobody has labelled, whose answers get no score.
     """
@@ -32,6 +33,7 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     input: str
     reference: Any
     group: str | None = None
+    segment: str | None = None
     meta: Mapping[str, Any] = {}
 
     @property
@@ -46,6 +48,7 @@ class Columns(Struct, frozen=True, kw_only=True):
     id: str = "id"
     text: str = "text"
     group: str | None = None
+    segment: str | None = None
     meta: tuple[str, ...] = ()
 
 
@@ -93,11 +96,13 @@ def _sample(task: Task, row: Mapping[str, Any], where: Columns, at: str) -> Samp
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{at}: {where.text!r} must be a text that is not empty, got {text!r}.")
     group = None if where.group is None else str(_take(row, where.group, at))
+    segment = None if where.segment is None else str(_take(row, where.segment, at))
     return Sample(
         id=_id(row, where.id, at),
         input=text,
         reference=_reference(task, row, at),
         group=group,
+        segment=segment,
         meta={path: _take(row, path, at) for path in where.meta},
     )
 

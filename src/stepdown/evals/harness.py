@@ -182,6 +182,7 @@ def outcome_of(
         signals=call.signals,
         answer=completion.text if answer.text is None else answer.text,
         group=sample.group,
+        segment=sample.segment,
         prompt=sample.input,
         failure=score.failure,
     )
@@ -200,6 +201,7 @@ def _failed(sample: Sample, tier: str, kind: str, latency_s: float | None) -> Ou
         score=None if kind == "unavailable" else 0.0,
         latency_s=latency_s,
         group=sample.group,
+        segment=sample.segment,
         prompt=sample.input,
         failure=kind,
     )

@@ -218,7 +218,7 @@ def _open(question: Question, labels: Labels, target: int) -> Bools:
 def _passed(question: Question, table: Floats) -> list[int]:
     """Return the policies that `certify_path` would pass, the ceiling first."""
     size = len(table)
-    starts = noninferiority._starts(size, question.start, question.second_start, question.delta)
+    starts = noninferiority.starts_of(size, question.start, question.second_start, question.delta)
     total = sum(dict(sorted(starts.items())).values())
     levels = tuple(sorted({*starts.values(), total}))
     steps = fallback_path(size, lambda i: _p_value(question, table, i, levels), starts)
@@ -229,7 +229,7 @@ def _p_value(question: Question, table: Floats, index: int, levels: tuple[float,
     """Return the p-value, or for 0/1 scores any number on the same side of every level."""
     row = table[index : index + 1]
     tester = _tester(question, row)
-    if not isinstance(tester, noninferiority._Counted) or question.n > EXACT_ROWS:
+    if not isinstance(tester, noninferiority.Counted) or question.n > EXACT_ROWS:
         return tester.p_value(0)
     minus, plus, epsilon = tester.minus, tester.plus, question.epsilon
     level = paired_exact.rank(minus.astype(float), plus.astype(float), question.n, epsilon)[0]

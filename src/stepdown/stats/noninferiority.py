@@ -176,11 +176,11 @@ def certify_path_counts(
     if minus.shape != plus.shape or minus.ndim != 1 or np.any(minus + plus > n):
         raise DataError("n_minus and n_plus: two vectors of equal length, at most n together.")
     losses = (minus - plus) / n if n else np.zeros(minus.size)
-    return _certify(_Counted(minus, plus, n, epsilon, delta), losses, start, second_start)
+    return _certify(Counted(minus, plus, n, epsilon, delta), losses, start, second_start)
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class Counted:
     """0/1 scores of independent rows: exact up to EXACT_ROWS, betting beyond."""
 
     minus: Ints
@@ -268,7 +268,7 @@ class _Grouped:
         return bounds.cluster_upper_bound_loss(self.table[index], self.groups, self.delta)
 
 
-PairedTest = _Counted | _Graded | _Grouped
+PairedTest = Counted | _Graded | _Grouped
 
 
 def one_row_per_group(groups: Groups, n: int, seed: int) -> Ints:
@@ -298,7 +298,7 @@ def paired_test(
         return _Grouped(table, codes, epsilon, delta)
     if scores == "binary":
         minus, plus = (table == -1.0).sum(axis=1), (table == 1.0).sum(axis=1)
-        return _Counted(minus, plus, n, epsilon, delta, assumptions)
+        return Counted(minus, plus, n, epsilon, delta, assumptions)
     order = np.random.default_rng(seed).permutation(n)
     return _Graded(table[:, order], epsilon, delta, METHODS["betting"], assumptions)
 
@@ -311,7 +311,7 @@ def _certify(
     probability("delta", tester.delta)
     if size < 2:
         raise DataError(f"A path needs the ceiling and at least one policy, got {size}.")
-    starts = _starts(size, start, second_start, tester.delta)
+    starts = starts_of(size, start, second_start, tester.delta)
     steps = fallback_path(size, tester.p_value, starts)
     passed = [index for index, step in enumerate(steps) if step.passed]
     return PathCertificate(
@@ -327,7 +327,7 @@ def _certify(
     )
 
 
-def _starts(size: int, start: int, second: int | None, delta: float) -> dict[int, float]:
+def starts_of(size: int, start: int, second: int | None, delta: float) -> dict[int, float]:
     """Return the share of delta at each start; the ceiling, index 0, is never a start."""
     if not 0 <= start < size:
         raise DataError(f"start is {start}; it must lie in 0..{size - 1}.")

@@ -17,6 +17,8 @@ from stepdown.wiring.alternatives import alternatives, alternatives_table
 from stepdown.wiring.certified_plots import plots
 from stepdown.wiring.estimating import claim_of, groups_of, saving_of
 from stepdown.wiring.evaluating import recorded_notes
+from stepdown.wiring.pipeline_report import pipeline_section, pipelines_section
+from stepdown.wiring.pipelining import CertifiedPipeline
 from stepdown.wiring.policy_words import policy_words, state_lines
 from stepdown.wiring.promise_words import guarantee_words, promise_words, short_words
 from stepdown.wiring.workspace import Workspace
@@ -63,26 +65,41 @@ def as_data(one: Certified) -> dict[str, Any]:
     }
 
 
-def document(workspace: Workspace, found: Sequence[Certified]) -> Document:
-    """Return the report of a project's tasks."""
-    used = dict.fromkeys(tier for one in found for tier in one.task.tiers)
+def document(
+    workspace: Workspace,
+    found: Sequence[Certified],
+    together: Sequence[CertifiedPipeline] = (),
+) -> Document:
+    """Return the report of a project's pipelines, and of its tasks alone."""
+    every = [*found, *(step for one in together for step in one.steps)]
+    used = dict.fromkeys(tier for one in every for tier in one.task.tiers)
     about = About(
         name=workspace.project.name,
         rows=workspace.whole_split.description,
         baseline=workspace.project.baseline,
         notes=tuple(recorded_notes(workspace, used)),
     )
-    return report(about, found)
+    return report(about, found, together)
 
 
-def report(about: About, found: Sequence[Certified]) -> Document:
-    """Return the report: what is promised, what it would cost, then each task."""
+def report(
+    about: About,
+    found: Sequence[Certified],
+    together: Sequence[CertifiedPipeline] = (),
+) -> Document:
+    """Return the report: what is promised, what it would cost, then each pipeline and task."""
     first = Section("Promises", (_promises(about, found), _money(about, found)))
+    joint = [pipelines_section(together, about.notes)] if together else []
     return Document(
         title="Certify",
         subtitle=about.name,
         facts=(("rows", about.rows),),
-        sections=(first, *(Section(one.task.name, tuple(_blocks(one))) for one in found)),
+        sections=(
+            *joint,
+            *(pipeline_section(one) for one in together),
+            *((first,) if found else ()),
+            *(Section(one.task.name, tuple(_blocks(one))) for one in found),
+        ),
         footer=FOOTER,
     )
 

@@ -70,7 +70,8 @@ def _plan(workspace: Workspace, task: Task, found: Gathered) -> Planned:
     stand_in = msgspec.structs.replace(evidence_of(workspace, task, found), certify=found.tune)
     rows = given(task, stand_in, apart=False)
     case = case_of(task, stand_in, terms_of(workspace, task), rows)
-    along = search(case).along
+    laid = search(case)
+    case, along = laid.case, laid.along
     n = len(workspace.part(task, "certify"))
     forecasts = tuple(
         forecast(task.promise, case.reference, rates_of(one, case.tune, task.ceiling), n, one)

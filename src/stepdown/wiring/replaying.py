@@ -22,6 +22,7 @@ from stepdown.core.task import Promise, Task
 from stepdown.errors import DataError, LockError
 from stepdown.wiring.comparing import Comparison, compare
 from stepdown.wiring.estimating import difference_of, mean_of, negated, saving_of
+from stepdown.wiring.foretelling import with_read_signals
 from stepdown.wiring.frontier_file import read_frontier
 from stepdown.wiring.policy_words import policy_words, reachable
 from stepdown.wiring.promise_check import SOURCE, Kept, check, delivered
@@ -86,6 +87,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """What to replay. `state` is the folder `.stepdown` beside the lock.
 
     `promises` are those of the project as it is now: they add what stands beside a locked promise.
+    `beside` is the folder of the lock, where the file of its triage is.
     """
 
     lock: Lock
@@ -93,6 +95,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     state: Path | None = None
     promises: Mapping[str, Promise] = {}
     compare: bool = False
+    beside: Path = Path()
 
 
 def replay_asked(asked: Asked, outcomes: Panel | Sequence[Outcome]) -> Replay:
@@ -104,7 +107,7 @@ def replay_asked(asked: Asked, outcomes: Panel | Sequence[Outcome]) -> Replay:
     """
     task = task_named(asked.lock, asked.task)
     locked = asked.lock.tasks[task]
-    table = table_of(locked, outcomes)
+    table = with_read_signals(table_of(locked, outcomes), locked, asked.beside)
     found = replay_panel(task, locked, table, asked.promises.get(task))
     if not asked.compare:
         return found

@@ -19,6 +19,7 @@ from stepdown.errors import InputError, LockError
 from stepdown.serve.service import Service
 from stepdown.serve.step import Step
 from stepdown.wiring.environment import Environment
+from stepdown.wiring.foretelling import live_triage
 from stepdown.wiring.lockfile import check_task
 from stepdown.wiring.workspace import Workspace
 
@@ -166,6 +167,7 @@ def _step(workspace: Workspace, task: Task, locked: LockedTask) -> Step:
         models={tier: workspace.model(task, tier) for tier in locked.tiers},
         confidence=locked.confidence,
         derived=locked.signals,
+        triage=live_triage(locked, workspace.lock_path.parent),
         estimate=estimate_tokens,
     )
 

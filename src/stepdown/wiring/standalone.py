@@ -26,10 +26,13 @@ from stepdown.core.task import Promise, Task
 from stepdown.errors import ConfigError, DataError, LockError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.split import Split, split
+from stepdown.wiring.foretelling import static_encoder, with_triage_kept
+from stepdown.wiring.frontier_file import write_frontier
 from stepdown.wiring.lockfile import TABLE, from_table, read_lock, write_lock
 from stepdown.wiring.outcome_tables import digest_of_file, of_tiers
 
 PARTS = ("tune", "certify")
+STATE = ".stepdown"
 SHARES = (0.4, 0.6)  # of the rows, for each part
 REVIEW_DAYS = 31
 
@@ -75,7 +78,7 @@ def certify_table(asked: Asked, table: Panel, today: date) -> Standalone:
     done = _split(table, shares)
     parts = _parts(table, done)
     task = _task(asked, table, parts["tune"])
-    found = certify_task(
+    tested = certify_task(
         task,
         Evidence(
             tune=parts["tune"],
@@ -86,6 +89,7 @@ def certify_table(asked: Asked, table: Panel, today: date) -> Standalone:
             reference="gold" if _scored(table) else "ceiling",
             clustered=_keyed(asked.path, table),
             binary=_right_or_wrong(parts["tune"]),
+            encoder=static_encoder(),
         ),
         Terms(
             settings=digest([task, shares]),
@@ -97,6 +101,7 @@ def certify_table(asked: Asked, table: Panel, today: date) -> Standalone:
             allow_relook=asked.relook,
         ),
     )
+    found = with_triage_kept(tested, asked.lock.parent)
     lock = Lock(
         version=VERSION,
         generator=f"stepdown {__version__}",
@@ -104,6 +109,7 @@ def certify_table(asked: Asked, table: Panel, today: date) -> Standalone:
         tasks={**(old.tasks if old else {}), task.name: found.locked},
     )
     write_lock(asked.lock, lock)
+    write_frontier(asked.lock.parent / STATE, task.name, found)
     return Standalone(certified=found, split=_said(done, shares), project=lock.project)
 
 

@@ -116,7 +116,7 @@ class Workspace:
             keys = self.project.data
             if keys is None:
                 raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
-            columns = Columns(id=keys.id, text=keys.input, group=keys.group)
+            columns = Columns(id=keys.id, text=keys.input, group=keys.group, segment=keys.segment)
             rows = list(self._rows(task))
             source = self.project.references.get(task.name, keys.path)
             self._samples[task.name] = samples_of(task, rows, source=source, columns=columns)
@@ -132,7 +132,18 @@ class Workspace:
             text = row.get(keys.input)
             if isinstance(text, str):
                 found[str(row.get(keys.id))] = text
+        for row in self._pooled(task):
+            found.setdefault(str(row.get(keys.id)), str(row.get(keys.input)))
         return found
+
+    def _pooled(self, task: Task) -> Iterator[Mapping[str, Any]]:
+        """Rows that nobody has labelled; a recording may hold answers to them too."""
+        keys = self.project.data
+        if keys is None or keys.pool is None or task.name in self.project.inputs:
+            return
+        path = self.project.root / keys.pool
+        if path.exists():
+            yield from (row for _, row in read_rows(path))
 
     def _rows(self, task: Task) -> Iterator[Row]:
         """Rows of the data that are samples of the task, with its own references joined in."""
