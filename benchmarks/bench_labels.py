@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
+import label_batch as batch
+import label_weighted as weighted
 from label_pools import Floats, Pool, confidence, data_folder, pools
-from stepdown.stats import batch, weighted
 from stepdown.stats.labelling import Question, decided, next_rows
 from stepdown.stats.labels import Labels, no_labels
 from stepdown.stats.noninferiority import certify_path

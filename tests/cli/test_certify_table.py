@@ -1,9 +1,11 @@
 """`certify --outcomes` on a table by itself: no project, its own split, a lock to replay."""
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tiny_project import envelope, stepdown, write_project
 
@@ -203,3 +205,57 @@ def test_in_a_project_rows_of_the_data_use_its_split_and_a_mix_is_refused(
     done = stepdown("certify", "--outcomes", "strange.csv")
     assert done.exit_code in (0, 1), done.output
     assert "outcomes:strange" in (project / "stepdown.lock").read_text()
+
+
+def test_of_tiers_that_score_the_same_the_dearer_is_the_ceiling(here: Path) -> None:
+    same = [msgspec.structs.replace(row, score=1.0) for row in outcomes()]
+    write_outcomes(here / "mine.parquet", same)
+    run()
+    assert read_lock(here / "stepdown.lock").tasks["mine"].policy.ceiling == "big"
+    swapped = [
+        msgspec.structs.replace(row, cost_usd={0.001: 0.1, 0.1: 0.001}[row.cost_usd or 0.0])
+        for row in same
+    ]
+    write_outcomes(here / "mine.parquet", swapped)
+    run("--lock", "other.lock")
+    assert read_lock(here / "other.lock").tasks["mine"].policy.ceiling == "small"
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", ".hidden"])
+def test_a_task_is_not_named_so_that_its_files_land_elsewhere(here: Path, name: str) -> None:
+    done = run(name, "--max-loss", 0.06)
+    assert done.exit_code == 2
+    assert "is no name for a task" in done.output
+    assert not (here / "stepdown.lock").exists()
+
+
+def test_rows_that_are_all_alike_are_refused_with_the_reason(here: Path) -> None:
+    alike = "tell me again where my order number seven is and when it comes"
+    same = [msgspec.structs.replace(row, prompt=alike) for row in outcomes(60)]
+    write_outcomes(here / "mine.parquet", same)
+    done = run()
+    assert done.exit_code == 2
+    assert "60 rows fall into 1 group(s) of near-duplicates" in done.output
+
+
+def test_answers_that_cannot_be_used_are_counted_in_the_report(here: Path) -> None:
+    broken = [
+        msgspec.structs.replace(row, failure="invalid_output", score=0.0)
+        if row.tier == "small" and int(row.query_id[1:]) % 5 == 0
+        else row
+        for row in outcomes()
+    ]
+    write_outcomes(here / "mine.parquet", broken)
+    said = " ".join(run("--max-loss", 0.06).output.split())
+    found = re.search(r"(\d+) of 300 answers of 'small' on certify rows could not be used", said)
+    assert found
+    assert 30 < int(found[1]) < 90
+
+
+def test_a_broken_file_ends_in_one_full_stop(here: Path) -> None:
+    whole = (here / "mine.parquet").read_bytes()
+    (here / "mine.parquet").write_bytes(whole[:-200])
+    done = run()
+    assert done.exit_code == 2
+    assert "broken Parquet" in done.output
+    assert ".." not in done.output

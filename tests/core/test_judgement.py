@@ -71,6 +71,15 @@ def test_two_people_who_disagree_leave_the_query_unlabelled_until_one_resolves_i
     assert settle([*said, say("cy", ("b",), ("a",), resolves=True)]).verdicts["q"]["b"]
 
 
+def test_the_resolution_that_was_said_last_holds() -> None:
+    said = [
+        say("ann", ("a",), ("b",)),
+        say("bob", ("b",), ("a",), resolves=True),
+        say("ann", ("a",), ("b",), resolves=True),
+    ]
+    assert settle(said).verdicts["q"] == {"a": True, "b": False}
+
+
 def test_people_who_spoke_of_different_answers_do_not_disagree() -> None:
     assert settle([say("ann", ("a",)), say("bob", (), ("b",))]).verdicts["q"] == {
         "a": True,

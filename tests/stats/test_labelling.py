@@ -8,7 +8,7 @@ from scipy import stats
 
 from stepdown.errors import StepdownError
 from stepdown.stats.labelling import Question, Standing, certified, decided, next_rows, standing
-from stepdown.stats.labels import Labels, no_labels, settle
+from stepdown.stats.labels import Labels, no_labels
 from stepdown.stats.noninferiority import certify_path, worst_case_differences
 
 Population = tuple[Question, np.ndarray]
@@ -215,29 +215,6 @@ def test_leaving_unlabelled_rows_out_is_caught_by_this_very_judge() -> None:
     assert stats.binomtest(bad, 40, 0.1, alternative="greater").pvalue < 0.01
 
 
-def test_labellers_who_disagree_leave_a_row_unlabelled_until_it_is_resolved() -> None:
-    first = Labels(np.array([True, True, False, False]), np.array([-1.0, 0.0, 9.0, 9.0]))
-    second = Labels(np.array([True, False, True, False]), np.array([0.0, 7.0, 1.0, 7.0]))
-    found = settle(first, second)
-    assert found.conflicts.tolist() == [0]
-    assert found.labels.known.tolist() == [False, True, True, False]
-    assert found.labels.difference[[1, 2]].tolist() == [0.0, 1.0]
-    resolved = Labels(np.array([True, False, False, False]), np.array([-1.0, 0.0, 0.0, 0.0]))
-    after = settle(first, second, resolved=resolved)
-    assert after.conflicts.size == 0
-    assert after.labels.known.tolist() == [True, True, True, False]
-    assert after.labels.difference[0] == -1.0
-
-
-def test_a_conflict_about_one_policy_is_a_conflict_about_the_row() -> None:
-    known = np.array([True, True])
-    first = Labels(known, np.array([[0.0, 0.0], [-1.0, 0.0]]))
-    second = Labels(known, np.array([[0.0, 0.0], [0.0, 0.0]]))
-    found = settle(first, second)
-    assert found.conflicts.tolist() == [0]
-    assert settle(first).labels.known.all()
-
-
 def test_a_wrong_argument_of_a_labelling_question_is_named() -> None:
     with pytest.raises(StepdownError, match="agree"):
         Question(np.zeros((2, 3), dtype=bool), 0.1, 0.1, 1)
@@ -245,5 +222,3 @@ def test_a_wrong_argument_of_a_labelling_question_is_named() -> None:
         Question(np.ones(3, dtype=bool), 0.1, 0.1, 1)
     with pytest.raises(StepdownError, match="loss_chance"):
         Question(np.ones((2, 3), dtype=bool), 0.1, 0.1, 1, loss_chance=np.zeros(2))
-    with pytest.raises(StepdownError, match="settle"):
-        settle()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from label_batch import BatchQuestion, BatchStanding, standing
 from stepdown.errors import StepdownError
-from stepdown.stats.batch import BatchQuestion, BatchStanding, standing
 
 Accuracy = Callable[[np.ndarray], np.ndarray]
 POPULATIONS: dict[str, Accuracy] = {

@@ -6,13 +6,7 @@ import pytest
 from stepdown.errors import StepdownError
 from stepdown.stats import planning, power
 from stepdown.stats.bounds import accuracy_p_value
-from stepdown.stats.rehearsal import (
-    Simulated,
-    from_pilot,
-    from_rates,
-    rows_by_simulation,
-    simulate_path,
-)
+from stepdown.stats.rehearsal import from_pilot, from_rates, simulate_path
 
 RATES = (0.6, 0.15, 0.012, 0.008)  # kept, and of the kept: disagree, loss, gain
 
@@ -79,15 +73,6 @@ def test_a_pilot_is_drawn_again_for_graded_scores() -> None:
     assert few.power < many.power
     assert many.power > 0.8
     assert few == simulate_path(draw, 60, 0.05, 0.1, 1, scores="graded", trials=20)
-
-
-def test_sizes_grow_until_the_simulated_power_is_reached() -> None:
-    def simulate(n: int) -> Simulated:
-        return Simulated(n, min(1.0, n / 1000), 0.0, 1.0, 10, 0.0, 0.0)
-
-    found = rows_by_simulation(simulate, 100, 0.8)
-    assert 0.8 <= found.power <= 0.8 * 1.26
-    assert rows_by_simulation(simulate, 100, 0.8, cap=300).n == 300
 
 
 def test_a_wrong_rate_is_named() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stepdown.errors import StepdownError
-from stepdown.stats.weighted import (
+from label_weighted import (
     Scored,
     WeightedQuestion,
     WeightedStanding,
@@ -14,6 +13,7 @@ from stepdown.stats.weighted import (
     next_rows,
     standing,
 )
+from stepdown.errors import StepdownError
 
 
 def rows(n: int, seed: int, right: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from tiny_project import write_jsonl
 
 from stepdown.core.request import Capabilities, Completion, Request, Usage
 from stepdown.core.task import Task
+from stepdown.errors import Unavailable
 from stepdown.wiring.workspace import Workspace
 
 TOPICS = ("billing", "delivery", "account", "praise")
@@ -74,7 +75,7 @@ def wrong_in(
 
 
 def write_desk(
-    folder: Path, *, wrong: float = 0.04, max_loss: float = 0.05, n: int = 1200, more: str = ""
+    folder: Path, *, wrong: float = 0.04, max_loss: float = 0.05, n: int = 800, more: str = ""
 ) -> Path:
     """Write a project whose small tier answers `wrong` of the messages wrongly in each step."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,11 +147,14 @@ class FedDesk(Workspace):
     asked: list[tuple[str, str]]
     weak: str
     lives: int | None
+    deaf: bool = False
 
     def model(self, task: Task, tier: str) -> Echo:  # type: ignore[override]
         """Return the fake of a tier."""
 
         def said(text: str) -> str:
+            if task.name == "polish" and tier == "big" and self.deaf:
+                raise Unavailable("It holds no recording of this text.")
             if task.name == "polish":
                 return text
             bad = tier == "small" and text.startswith(tuple(self.weak))
@@ -162,20 +166,28 @@ class FedDesk(Workspace):
 
 
 def fed_desk(
-    folder: Path, *, weak: str = "", lives: int | None = None, toml: str = FED, n: int = 300
+    folder: Path,
+    *,
+    weak: str = "",
+    lives: int | None = None,
+    toml: str = FED,
+    n: int = 140,
+    group: str | None = None,
 ) -> FedDesk:
     """Write and open a project with a fed step."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"id": row["id"], "text": row["text"], "draft": f"good: {row['text']}",
-         "polish": f"good: {row['text']}"}
-        for row in messages(n)
+         "polish": f"good: {row['text']}", "customer": f"c{number // 2}"}
+        for number, row in enumerate(messages(n))
     ]  # fmt: skip
     write_jsonl(folder / "rows.jsonl", rows)
     tiers = TIER.format(name="small", model="openai:small", price=0.1) + TIER.format(
         name="big", model="openai:big", price=5.0
     )
-    (folder / "stepdown.toml").write_text(HEAD + tiers + toml, encoding="utf-8")
+    grouped = f'group = "{group}"\nshares' if group else "shares"
+    head = HEAD.replace("shares", grouped)
+    (folder / "stepdown.toml").write_text(head + tiers + toml, encoding="utf-8")
     desk = FedDesk.open(folder)
     assert isinstance(desk, FedDesk)
     desk.asked, desk.weak, desk.lives = [], weak, lives

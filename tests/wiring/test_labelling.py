@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import tomllib
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from stepdown.adapters.tables.judgement_files import JudgementFile
 from stepdown.core.judgement import Judgement
 from stepdown.errors import StepdownError
 from stepdown.stats.noninferiority import certify_path
+from stepdown.wiring.certifying import certify, gather
 from stepdown.wiring.label_facts import Facts, label_facts
 from stepdown.wiring.labelling import Card, Labelling, check_name
 from stepdown.wiring.pool import pool_of
@@ -85,7 +87,7 @@ def test_a_bound_stands_before_the_first_label_and_tightens_with_each(pooled: Pa
         desk.say(card, right(card))
         before.append(desk.standing().bound_worst)
     assert before[-1] <= desk.facts.question.epsilon < before[0]
-    assert all(later <= earlier for earlier, later in zip(before, before[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(before))
 
 
 @pytest.mark.parametrize("who", ["knows the truth", "finds every cheap answer wrong"])
@@ -126,6 +128,65 @@ def test_the_verdict_after_stopping_is_that_of_all_labels_and_of_certify(
     assert (stopped > 0) == (who == "knows the truth")
     again = stepdown("certify", "-p", pooled)
     assert again.exit_code == (0 if stopped else 1)
+
+
+def passed_by_certify(folder: Path) -> int:
+    """The furthest policy of the path that certify passes on what was said until now."""
+
+    async def run() -> int:
+        workspace = Workspace.open(folder)
+        task = workspace.project.task("topic")
+        try:
+            gathered = await gather(workspace, task)
+            tested = certify(workspace, task, gathered).tested
+        finally:
+            await workspace.aclose()
+        return 0 if tested is None else max((0, *tested.passed))
+
+    return asyncio.run(run())
+
+
+def grouped(folder: Path) -> None:
+    """Give every eight rows of the data, and of the pool, a conversation of their own."""
+    for name in ("rows.jsonl", "pool.jsonl"):
+        lines = [json.loads(line) for line in (folder / name).read_text().splitlines()]
+        for number, line in enumerate(lines):
+            line["talk"] = f"{name} {number // 8}"
+        write_jsonl(folder / name, lines)
+    rewrite(folder, 'pool = "pool.jsonl"', 'pool = "pool.jsonl"\ngroup = "talk"')
+    rewrite(folder, "max_loss = 0.02", "max_loss = 0.15")
+    assert stepdown("train", "-p", folder).exit_code == 0
+
+
+def repeated(folder: Path) -> None:
+    """Put near-duplicates into the pool: one row of each group is tested."""
+    lines = [json.loads(line) for line in (folder / "pool.jsonl").read_text().splitlines()]
+    again = [{"id": f"{one['id']}b", "text": f"{one['text']} Ok."} for one in lines[::3]]
+    write_jsonl(folder / "pool.jsonl", lines + again)
+    answers = [json.loads(line) for line in (folder / "frontier.jsonl").read_text().splitlines()]
+    twins = [{**one, "id": f"{one['id']}b"} for one in answers if one["id"].startswith("p")]
+    write_jsonl(folder / "frontier.jsonl", answers + twins)
+
+
+@pytest.mark.parametrize("change", [None, grouped, repeated])
+def test_what_label_says_is_certified_now_is_what_certify_passes_at_every_moment(
+    pooled: Path, change: Callable[[Path], None] | None
+) -> None:
+    if change is not None:
+        change(pooled)
+    facts = opened(pooled)
+    desk = desk_of(pooled, facts)
+    seen = set()
+    for _ in range(40):
+        card = desk.draw("next")
+        if card is None:
+            break
+        truth = TRUTH[card.query_id.removesuffix("b")]
+        desk.say(card, [key for key, text in card.answers if text == truth])
+        assert desk.standing().certified == passed_by_certify(pooled)
+        seen.add(desk.standing().certified)
+    assert desk.standing().decided
+    assert len(seen) > 1
 
 
 def test_certify_uses_the_pool_once_a_label_exists_and_says_so(pooled: Path) -> None:
@@ -336,6 +397,10 @@ def test_a_promise_that_labels_of_disagreements_cannot_help_is_refused_with_advi
 def test_thresholds_set_by_hand_are_decided_by_no_label(pooled: Path) -> None:
     rewrite(pooled, 'store = "full"', 'store = "full"\nthresholds = { expert = 0.5 }')
     assert "set by hand" in refusal(pooled)
+
+
+def test_a_second_opinion_and_a_resolution_are_not_asked_at_once(pooled: Path) -> None:
+    assert "different rows" in refusal(pooled, "--second", "--resolve")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 61, "a\nb"])

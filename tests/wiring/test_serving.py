@@ -2,60 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import openai
 import pytest
+from gateway_process import client_of, gateway
 from tiny_project import SYSTEM, USER, rows
 
 from stepdown.wiring.workspace import Workspace
-
-RUN = "from stepdown.cli.main import run; run()"
-
-
-@contextmanager
-def gateway(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start `stepdown serve --port 0`; yield the process and the base URL it says."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, "serve", "--port", "0", "-p", str(folder)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    late = threading.Timer(60, process.kill)
-    late.start()
-    try:
-        yield process, _url(process)
-    finally:
-        late.cancel()
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
-
-
-def _url(process: subprocess.Popen[str]) -> str:
-    assert process.stderr is not None
-    seen = []
-    for line in process.stderr:
-        seen.append(line)
-        found = re.search(r"OpenAI base URL: (http://\S+?/v1)\)", line)
-        if found:
-            return found[1]
-    raise AssertionError(f"the gateway did not start: {seen}")
-
-
-@contextmanager
-def client_of(url: str) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=url, api_key="local", max_retries=0, timeout=30) as client:
-        yield client
 
 
 def ask(client: openai.OpenAI, text: str, request_id: str, model: str = "topic") -> object:

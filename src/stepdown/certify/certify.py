@@ -14,7 +14,7 @@ from stepdown.certify.finishing import Finished, finish_words, finished, is_meas
 from stepdown.certify.locking import all_tiers, locked_task
 from stepdown.certify.looks import Spent, spend
 from stepdown.certify.needed import rows_needed
-from stepdown.certify.offered import Offer, Offers, offers
+from stepdown.certify.offered import Offer, offers
 from stepdown.certify.promises import Measure
 from stepdown.certify.search import Searched, path, searched, start
 from stepdown.certify.supply import raw_signals, supplied
@@ -51,7 +51,7 @@ def certify_task(task: Task, evidence: Evidence, terms: Terms) -> Certified:
 
 
 def _certified(case: Case) -> Certified:
-    laid = search(case)
+    laid, n_tune = search(case), case.tune.n
     case, along = laid.case, laid.along
     promises = case.measures()
     tested, spent = _test(case, promises, along)
@@ -59,7 +59,7 @@ def _certified(case: Case) -> Certified:
     done = _replayed(case, along[chosen])
     sent = _finished(case, along[chosen])
     guarantee = stating.stated(
-        stating.base(case.evidence, case.terms, case.tune.n, case.table),
+        stating.base(case.evidence, case.terms, n_tune, case.table),
         case.task,
         case.rows,
         promises,
@@ -105,7 +105,8 @@ def _certified(case: Case) -> Certified:
 class Search(Struct, frozen=True):
     """What was found on tune rows: every policy that was replayed, and the path to test.
 
-    `case` holds the certify rows with every signal that the path reads.
+    `case` holds the certify rows, and the tune rows on which the path was measured (a sample where
+    there were many), with every signal that the path reads.
     """
 
     case: Case
@@ -122,7 +123,8 @@ def search(case: Case) -> Search:
     unless it reads signals that cost more to make than they tell.
     """
     made = offers(case, case.tune_sample(SEARCH_ROWS))
-    sample, promises = made.table, case.tune_measures(made.table)
+    sample = seen = made.table
+    promises = case.tune_measures(sample)
     found = [
         _expected(one, searched(sample, one.policy, one.derived, promises)) for one in made.all
     ]
@@ -131,12 +133,12 @@ def search(case: Case) -> Search:
     along = path(allowed, alone)
     wanted = raw_signals((one.policy, one.derived) for one in along)
     if sample.n < case.tune.n and wanted <= set(case.tune.signals):
-        promises = case.tune_measures()
+        seen, promises = case.tune, case.tune_measures()
         again = [searched(case.tune, one.policy, one.derived, promises) for one in along]
         along = path(again[1:], again[0])
-    return Search(
-        _supplied(case, made, wanted), tuple(found), tuple(along), made.sources.triage, made.routing
-    )
+    rows = structs.replace(case.rows, table=supplied(case.table, wanted, made.sources))
+    ready = structs.replace(case, tune=supplied(seen, wanted, made.sources), rows=rows)
+    return Search(ready, tuple(found), tuple(along), made.sources.triage, made.routing)
 
 
 def _expected(offer: Offer, one: Searched) -> Searched:
@@ -148,11 +150,6 @@ def _expected(offer: Offer, one: Searched) -> Searched:
         structs.replace(standing, shortfall=standing.shortfall + luck) for standing in one.standings
     )
     return structs.replace(one, score=offer.score, loss=one.loss + luck, standings=standings)
-
-
-def _supplied(case: Case, made: Offers, wanted: frozenset[str]) -> Case:
-    rows = structs.replace(case.rows, table=supplied(case.table, wanted, made.sources))
-    return structs.replace(case, tune=supplied(case.tune, wanted, made.sources), rows=rows)
 
 
 def _foretells(one: Searched) -> bool:

@@ -6,12 +6,13 @@ tune rows without a loss promise too much, so every forecast is made a second ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
+from stepdown.certify.promises import Measure
 from stepdown.certify.search import Searched
 from stepdown.core.replay_array import UNKNOWN, Panel, ReplayedArray, replay_array
 from stepdown.core.task import Promise
@@ -62,7 +63,8 @@ class Rates(Struct, frozen=True, kw_only=True):
 class Forecast(Struct, frozen=True, kw_only=True):
     """One policy: what it keeps, the plan as seen and with one more loss, and today's chance.
 
-    `today` is the chance that the certify rows at hand decide; None without such rows.
+    `today` is the chance that the certify rows at hand decide; None without such rows. `beside`
+    plans each recall that is promised too, by the share found on tune rows with one more miss.
     """
 
     searched: Searched | None
@@ -70,6 +72,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     plan: Plan
     careful: Plan | None
     today: float | None
+    beside: Mapping[str, Plan] = {}
 
 
 def rates_of(one: Searched, tune: Panel, ceiling: str) -> Rates:
@@ -107,9 +110,8 @@ def _differs(done: ReplayedArray, table: Panel, ceiling: str) -> Bools:
     return differs
 
 
-def plan_for(promise: Promise, main: str, limit: float, rates: Rates) -> Plan:
+def plan_for(main: str, limit: float, delta: float, rates: Rates) -> Plan:
     """Return the rows and labels that a promise needs when the rates are as given."""
-    delta = promise.delta * FIRST_SHARE
     if main == "max_error_cost":
         raise InputError(
             "Labels for a table of error costs cannot be forecast.",
@@ -127,9 +129,8 @@ def plan_for(promise: Promise, main: str, limit: float, rates: Rates) -> Plan:
     return planning.plan_max_loss(*wanted, limit, delta)
 
 
-def chance_today(promise: Promise, main: str, limit: float, rates: Rates, n: int) -> float:
+def chance_today(main: str, limit: float, delta: float, rates: Rates, n: int) -> float:
     """Return the chance that `n` certify rows certify, when the rates are as given."""
-    delta = promise.delta * FIRST_SHARE
     if main == "max_loss":
         minus, plus = rates.kept * rates.loss, rates.kept * rates.gain
         return noninferiority_power(n, minus, plus, limit, delta)
@@ -142,18 +143,40 @@ def chance_today(promise: Promise, main: str, limit: float, rates: Rates, n: int
 
 
 def forecast(
-    promise: Promise, reference: str, rates: Rates, n: int | None, searched: Searched | None = None
+    promise: Promise,
+    reference: str,
+    delta: float,
+    rates: Rates,
+    n: int | None,
+    searched: Searched | None = None,
+    beside: Mapping[str, Plan] = {},
 ) -> Forecast:
-    """Return what one policy, or one assumption, needs."""
-    main, limit = promise.main(reference), promise.limit(reference)
+    """Return what one policy, or one assumption, needs at its start, which has most of `delta`."""
+    main, limit, delta = promise.main(reference), promise.limit(reference), delta * FIRST_SHARE
     careful = rates.with_one_more_loss() if rates.n else None
     return Forecast(
         searched=searched,
         rates=rates,
-        plan=plan_for(promise, main, limit, rates),
-        careful=None if careful is None else plan_for(promise, main, limit, careful),
-        today=None if n is None else chance_today(promise, main, limit, rates, n),
+        plan=plan_for(main, limit, delta, rates),
+        careful=None if careful is None else plan_for(main, limit, delta, careful),
+        today=None if n is None else chance_today(main, limit, delta, rates, n),
+        beside=beside,
     )
+
+
+def recalls(
+    one: Searched, tune: Panel, promises: Sequence[Measure], delta: float
+) -> dict[str, Plan]:
+    """Return the rows that each promised recall needs; one more miss than was seen is assumed."""
+    done = replay_array(one.policy, tune, one.derived)
+    found = {}
+    for promise in promises[1:]:
+        told = promise.judged(done).differences
+        share = (told.size + float(told.sum())) / (told.size + 1)
+        found[promise.name] = planning.plan_recall(
+            told.size / tune.n, share, promise.level, delta * FIRST_SHARE
+        )
+    return found
 
 
 def shown(along: Sequence[Searched]) -> tuple[Searched, ...]:

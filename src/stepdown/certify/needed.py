@@ -48,6 +48,22 @@ def rows_needed(
     return max(known) if len(known) == len(asked) else None
 
 
+def differences_needed(
+    gaps: Floats, epsilon: float, delta: float, *, binary: bool, codes: Codes | None
+) -> int | None:
+    """Return the rows that would let a policy with such differences against the ceiling pass.
+
+    `gaps` in [-1, 1] are of tune rows, `codes` their groups where these are bet on. None when no
+    number would.
+    """
+    mean, share = float(gaps.mean()), delta * FIRST_SHARE
+    if mean + epsilon <= CLOSEST * epsilon:
+        return None
+    if binary and codes is None:
+        return _paired(mean, float((gaps**2).mean()), epsilon, share)
+    return _resampled(Judged(np.arange(gaps.size), gaps), mean, epsilon, share, codes)
+
+
 def _margin(one: Searched, promises: Sequence[Measure]) -> bool:
     pairs = zip(promises, one.standings, strict=True)
     return all(s.rows and -s.shortfall > CLOSEST * m.epsilon for m, s in pairs)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from stepdown.certify.case import Case
 from stepdown.certify.finishing import finished, is_measured
 from stepdown.certify.routing import Fit, fit_routing, routed_candidates, static_candidates
-from stepdown.certify.search import bought_cascades, candidates
+from stepdown.certify.search import agreeing_cascades, bought_cascades, candidates
 from stepdown.certify.supply import DRAW, Sources, supplied, with_triage
 from stepdown.certify.verifier import with_shapes
 from stepdown.certify.worth import Verdict
@@ -44,7 +44,11 @@ class Offers(Struct, frozen=True):
 
 def offers(case: Case, sample: Panel) -> Offers:
     """Return what is searched on a sample of the tune rows."""
-    plain = [*candidates(sample, case.order), *bought_cascades(sample, case.order, case.bought)]
+    plain = [
+        *candidates(sample, case.order),
+        *agreeing_cascades(sample, case.order),
+        *bought_cascades(sample, case.order, case.bought),
+    ]
     made = [_finished(case, sample, policy) for policy in plain]
     if sample.n < FEWEST_ROUTED or len(case.order) < 2:
         return Offers(tuple(made), sample, Sources(case.rows.seed), None)

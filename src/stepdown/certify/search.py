@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from stepdown.certify.promises import Floats, Measure
-from stepdown.core.derived import Derived
+from stepdown.core.derived import Derived, agreement
 from stepdown.core.outcome import BOUGHT
 from stepdown.core.policy import Action, Clause, Policy, Row, cascade, confidence_of, single
 from stepdown.core.replay_array import Panel, ReplayedArray, replay_array
@@ -129,6 +129,27 @@ def _buying(tier: str, own: float, name: str, level: float, ceiling: str) -> Pol
         Row(called=(*alone, ceiling), otherwise=Action("accept", ceiling), reason="last_tier"),
     )
     return Policy(tiers=(tier, ceiling), rows=rows)
+
+
+def agreeing_cascades(table: Panel, order: tuple[str, ...]) -> Iterable[Policy]:
+    """Yield cascades that keep what two small tiers agree on, and ask the ceiling for the rest.
+
+    Nothing is fitted, so that few rows can certify them.
+    """
+    said = [t for t in order[:-1] if t in table.answers and (table.answers[t] >= 0).any()]
+    for first, second in combinations(said, 2):
+        yield _ordered(_cross_checked(first, second, order[-1]), order)
+
+
+def _cross_checked(first: str, second: str, ceiling: str) -> Policy:
+    alike = Clause(agreement(first, second), 1.0, Action("accept", second), "agree")
+    rows = (
+        Row(called=(), otherwise=Action("call", first), reason="entry"),
+        Row(called=(first,), otherwise=Action("call", second), reason="cross_check"),
+        Row(called=(first, second), when=(alike,), otherwise=Action("call", ceiling)),
+        Row(called=(first, second, ceiling), otherwise=Action("accept", ceiling)),
+    )
+    return Policy(tiers=(first, second, ceiling), rows=rows)
 
 
 def _ordered(policy: Policy, order: tuple[str, ...]) -> Policy:

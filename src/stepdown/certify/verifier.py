@@ -53,8 +53,11 @@ def with_shapes(panel: Panel, tier: str) -> Panel:
         if answer is None:
             continue
         for name, value in shape_signals(prompt or "", answer).items():
-            columns.setdefault(f"{tier}.{name}", np.full(panel.n, np.nan))[place] = value
-    return structs.replace(panel, signals={**panel.signals, **columns})
+            if name not in columns:
+                columns[name] = np.full(panel.n, np.nan)
+            columns[name][place] = value
+    named = {f"{tier}.{name}": column for name, column in columns.items()}
+    return structs.replace(panel, signals={**panel.signals, **named})
 
 
 def own_signals(panel: Panel, tier: str) -> dict[str, Floats]:

@@ -13,8 +13,10 @@ from stepdown.cli.options import HERE, HtmlOption, JsonOption, ProjectOption, Ta
 from stepdown.cli.session import DONE, NO, Session, Watching, open_workspace, session
 
 if TYPE_CHECKING:
+    from stepdown.certify.evidence import Certified
     from stepdown.core.replay_array import Panel
     from stepdown.core.report import Document
+    from stepdown.wiring.pipelining import CertifiedPipeline
     from stepdown.wiring.standalone import Asked
     from stepdown.wiring.workspace import Workspace
 
@@ -138,7 +140,7 @@ def _asked(
     try:
         promised = Promise(**promise)
     except ValueError as error:
-        raise ConfigError(f"{error}.", "See docs/verbs/certify.md.") from None
+        raise ConfigError(f"{error}.", "See docs/promises.md.") from None
     parts = tuple(float(part) for part in _listed(said.get("shares", ""), number=True))
     if parts and len(parts) != len(SHARES):
         raise ConfigError("--shares wants two numbers.", "For example --shares 0.4,0.6.")
@@ -190,8 +192,10 @@ def _of_project(
     from stepdown.wiring.pipeline_report import pipeline_data
     from stepdown.wiring.reporting import save_certified
 
+    found: list[Certified] = []
+    together: list[CertifiedPipeline] = []
     with Watching(talk) as watch:
-        found, together = asyncio.run(_run(workspace, tasks, table, relook, watch))
+        asyncio.run(_run(workspace, tasks, table, relook, watch, found, together))
     certifying.write(workspace, [*found, *(step for one in together for step in one.steps)])
     report = document(workspace, found, together)
     save_certified(workspace.project, report)
@@ -224,19 +228,30 @@ def _finish(
 
 
 async def _run(
-    workspace: Workspace, tasks: Any, table: Panel | None, relook: bool, watch: Any
-) -> tuple[list[Any], list[Any]]:
-    """Return the tasks certified alone, and the pipelines."""
+    workspace: Workspace,
+    tasks: Any,
+    table: Panel | None,
+    relook: bool,
+    watch: Any,
+    found: list[Certified],
+    together: list[CertifiedPipeline],
+) -> None:
+    """Add the tasks certified alone to `found`, and the pipelines to `together`.
+
+    Nothing is returned: asyncio spells the result of a run out (`repr`) when it ends, and panels
+    of outcomes take seconds.
+    """
     from stepdown.wiring import certifying
     from stepdown.wiring.outcome_tables import divide_table
     from stepdown.wiring.pipelining import certify_pipeline
     from stepdown.wiring.targets import wanted
 
-    found, together = [], []
     try:
         asked = wanted(workspace, tasks or (), from_table=table is not None)
-        for name in asked.pipelines:
-            together.append(await certify_pipeline(workspace, name, watch, relook=relook))
+        together += [
+            await certify_pipeline(workspace, name, watch, relook=relook)
+            for name in asked.pipelines
+        ]
         for task in asked.tasks:
             if table is None:
                 gathered = await certifying.gather(workspace, task, watch, relook=relook)
@@ -245,4 +260,3 @@ async def _run(
             found.append(certifying.certify(workspace, task, gathered, relook=relook))
     finally:
         await workspace.aclose()
-    return found, together

@@ -11,6 +11,7 @@ import typer
 
 from stepdown.cli.options import HERE, JsonOption, ProjectOption
 from stepdown.cli.session import DONE, NO, Session, Watching, open_workspace, session
+from stepdown.errors import InputError
 
 if TYPE_CHECKING:
     from stepdown.core.task import Task
@@ -53,6 +54,10 @@ def label(
         from stepdown.wiring.labelling import Labelling, check_name
         from stepdown.wiring.pool import labels_of
 
+        if resolve and second:
+            raise InputError(
+                "--resolve and --second ask about different rows.", "Pass one of the two."
+            )
         name = check_name(_login() if by is None else by)
         workspace = open_workspace(talk, project)
         chosen = workspace.project.task(task)
@@ -135,7 +140,8 @@ def _verdict(talk: Session, card: Card) -> Any:
             return [name for name, _ in card.answers]
         if key.isdecimal() and int(key) <= min(MOST, len(card.answers)):
             return [] if key == "0" else [card.answers[int(key) - 1][0]]
-        talk.say(f"{key!r} is no answer here; {_keys(card)}")
+        named = repr(key) if key.isprintable() else "That key"
+        talk.say(f"{named} is no answer here; {_keys(card)}")
 
 
 def _key() -> str:

@@ -20,8 +20,8 @@ class Judgement(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     """What one person said of the answers to one query.
 
     `right` and `wrong` hold keys of answers (`answers.answer_key`). `why` says why the row was
-    asked, `chance` the known probability with which it was drawn (1: chosen, not drawn). A later
-    judgement by the same person replaces an earlier one; one with neither takes it back.
+    asked. A later judgement by the same person replaces an earlier one; one with neither takes it
+    back.
     `resolves` settles a dispute between others.
     """
 
@@ -31,15 +31,12 @@ class Judgement(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     right: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     why: str = ""
-    chance: float = 1.0
     resolves: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse an answer that is both, and a chance that is none."""
+        """Refuse an answer that is both."""
         if both := set(self.right) & set(self.wrong):
             raise ValueError(f"query {self.query_id!r}: {min(both)!r} is both right and wrong")
-        if not 0 < self.chance <= 1:
-            raise ValueError(f"query {self.query_id!r}: chance {self.chance} is not in (0, 1]")
 
 
 Verdicts = dict[str, dict[str, bool]]

@@ -65,9 +65,12 @@ def split(
     parts = {name: tuple(s for s in samples if part_of[groups[s.id]] == name) for name in shares}
     empty = [name for name, part in parts.items() if not part]
     if empty:
+        several = len(set(groups.values()))
         raise DataError(
-            f"{len(set(groups.values()))} groups cannot fill the part {empty[0]!r}.",
-            "Use fewer parts, more data, or a split that ignores the group key.",
+            f"{len(samples)} rows fall into {several} group(s) of near-duplicates or of one group "
+            f"key: they cannot fill the part {empty[0]!r}.",
+            "A group stays in one part, so that no row is tested by its own twin. Add rows that "
+            "differ, use fewer parts, or leave the group key out where it says too little.",
         )
     return Split(
         parts=parts,

@@ -35,7 +35,13 @@ class Books:
             decision=str(decision.action),
             reason=decision.reason,
             threshold=decision.threshold,
+            signals={**last.signals, **self._derived(decision)},
         )
+
+    def _derived(self, decision: Decision) -> dict[str, float | None]:
+        """The value of a derived signal that decided: no attempt holds it otherwise."""
+        name = decision.signal
+        return {name: decision.value} if name is not None and name in self.step.derived else {}
 
     async def ask(
         self, tier: str, request: Request, kind: str, why: str

@@ -54,7 +54,7 @@ class Service:
             plan.step,
             plan.text,
             request_id=call.id,
-            draw=draw(self._seed, call.id),
+            draw=draw(self._seed, f"{plan.step.task.name}:{call.id}"),
             messages=plan.messages,
             asked=_asked(call, plan),
             segment=call.metadata.get("segment"),

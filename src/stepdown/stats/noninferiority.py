@@ -192,13 +192,16 @@ class Counted:
 
     @property
     def n_groups(self) -> int:
+        """Return the number of independent units: the rows."""
         return self.n
 
     @property
     def method(self) -> str:
+        """Name the test."""
         return METHODS["exact" if self.n <= EXACT_ROWS else "counts"]
 
     def p_value(self, index: int) -> float:
+        """Return the p-value of "policy `index` loses epsilon or more"."""
         minus, plus = int(self.minus[index]), int(self.plus[index])
         if self.n <= EXACT_ROWS:
             return paired_exact.p_value(minus, plus, self.n, self.epsilon, self.delta * 0.01)
@@ -207,6 +210,7 @@ class Counted:
         return float(bounds.p_from_log_e(log_e))
 
     def bound(self, index: int) -> float:
+        """Return the upper bound on the loss of policy `index` alone, at 1 - delta."""
         minus, plus = int(self.minus[index]), int(self.plus[index])
         if self.n <= EXACT_ROWS:
             return paired_exact.upper_bound_loss(minus, plus, self.n, self.epsilon, self.delta)

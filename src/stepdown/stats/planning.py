@@ -77,10 +77,7 @@ def plan_min_score(
 def plan_floor(
     score: float, floor: float, delta: float, power: float = 0.8, *, cap: int = ROW_CAP
 ) -> Plan:
-    """Plan a floor under the task's delivered score, assumed to be `score`: label every row.
-
-    Drawing rows with known chances (`weighted`) needs fewer where a good prediction is at hand.
-    """
+    """Plan a floor under the task's delivered score, assumed to be `score`: label every row."""
     check_shares(score=score)
     found = labels_needed_kept(score, floor, delta, power, cap=cap)
     return _plan("floor", found, 1.0, 1.0, "every row")

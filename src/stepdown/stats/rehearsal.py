@@ -3,7 +3,6 @@
 For what `planning` cannot sum: paths, graded scores, labels that stop once decided.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,15 +10,13 @@ import numpy as np
 
 from stepdown.errors import DataError
 from stepdown.stats import bounds
-from stepdown.stats.arrays import Bools, Floats, Ints, bounded, probability
+from stepdown.stats.arrays import Bools, Floats, Ints, bounded
 from stepdown.stats.labelling import Question, decided, next_rows
 from stepdown.stats.labels import Labels, no_labels
 from stepdown.stats.noninferiority import Scores
 from stepdown.stats.planning import check_shares
-from stepdown.stats.power import ROW_CAP
 
 INTERVAL_DELTA = 0.05  # each side of a simulated chance
-ROWS_STEP = 1.25  # sizes tried by simulation grow by this factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +104,6 @@ def simulate_path(
         labels_median=float(np.median(found[:, 1])),
         labels_high=float(np.quantile(found[:, 1], 0.9)),
     )
-
-
-def rows_by_simulation(
-    simulate: Callable[[int], Simulated], first: int, power: float = 0.8, cap: int = ROW_CAP
-) -> Simulated:
-    """Return the first of growing sizes whose simulated power is reached, or that of `cap`.
-
-    Sizes grow by ROWS_STEP from `first`; a result below `power` means that `cap` rows have less.
-    """
-    probability("power", power)
-    size = min(first, cap)
-    found = simulate(size)
-    while found.power < power and size < cap:
-        size = min(cap, math.ceil(size * ROWS_STEP))
-        found = simulate(size)
-    return found
 
 
 def _trial(

@@ -22,6 +22,8 @@ P_VALUE = (
     "cheapest is taken; without a share left nothing is tested."
 )
 
+ROUTES = "routes ... at N pt: a call of the ceiling counts for N points of score there."
+
 
 class Tried(Struct, frozen=True, kw_only=True):
     """One policy of the path on the certify rows; None is unknown, or was not tested."""
@@ -115,7 +117,7 @@ def alternatives_table(one: Certified) -> Table | None:
         title=f"{len(rows)} of {len(one.along)} policies on the path from the ceiling down",
         columns=columns,
         rows=tuple(_row(one, tried) for tried in rows),
-        notes=(SHOWN, P_VALUE),
+        notes=(SHOWN, P_VALUE, *((ROUTES,) if any(" pt" in r.policy for r in rows) else ())),
     )
 
 

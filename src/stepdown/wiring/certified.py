@@ -19,7 +19,8 @@ from stepdown.wiring.estimating import claim_of, groups_of, saving_of
 from stepdown.wiring.evaluating import recorded_notes
 from stepdown.wiring.pipeline_report import pipeline_section, pipelines_section
 from stepdown.wiring.pipelining import CertifiedPipeline
-from stepdown.wiring.policy_words import policy_words, state_lines
+from stepdown.wiring.policy_states import is_long, state_lines, states_table
+from stepdown.wiring.policy_words import policy_words
 from stepdown.wiring.promise_words import guarantee_words, promise_words, short_words
 from stepdown.wiring.workspace import Workspace
 
@@ -29,7 +30,6 @@ SAVED = (
     "ratio of means."
 )
 FOOTER = "Policies were searched on the tune rows and tested on the certify rows."
-SHORT = 4  # states that the sentence on the policy says in full
 TONES: Any = {"route": "good", "declared": "warn", "change_tiers": "warn"}
 KINDS: dict[Kind, str] = {
     "route": "Route",
@@ -216,8 +216,10 @@ def _blocks(one: Certified) -> Iterator[Prose | Table | Plot]:
     yield Prose(f"Promise: {guarantee_words(stated, one.task.ceiling)}.")
     if stated.why and stated.why != advice.reason:
         yield Prose(stated.why)
-    for said in (*advice.notes, *one.warnings):
+    for said in (*advice.notes, *one.warnings, *_unusable(one)):
         yield Prose(said, "warn")
+    if is_long(one.locked.policy, one.locked.signals):
+        yield states_table(state_lines(one.locked.policy, one.locked.signals, _done(one)))
     yield _keeping(one)
     if stated.beside:
         yield _beside(one)
@@ -226,6 +228,17 @@ def _blocks(one: Certified) -> Iterator[Prose | Table | Plot]:
         yield tried
     yield from plots(one)
     yield from _details(one)
+
+
+def _unusable(one: Certified) -> Iterator[str]:
+    """Say which tiers gave answers that cannot be used: a policy never sends them."""
+    table = one.certify_table
+    for tier in one.task.tiers:
+        if tier not in table.failure:
+            continue
+        failed = int(((table.failure[tier] != 0) & table.available[tier]).sum())
+        if failed:
+            yield f"{failed} of {table.n} answers of {tier!r} on certify rows could not be used."
 
 
 def _keeping(one: Certified) -> Table:
@@ -259,8 +272,5 @@ def _beside(one: Certified) -> Table:
 
 def _details(one: Certified) -> Iterator[Prose]:
     stated = one.locked.guarantee
-    lines = state_lines(one.locked.policy, one.locked.signals)
-    if len(lines) > SHORT:
-        yield Prose("State by state. " + " ".join(f"{line}." for line in lines))
     if stated.method:
         yield Prose(f"Method: {stated.method}. {' '.join(stated.assumptions)}")

@@ -25,7 +25,7 @@ from stepdown.wiring.evaluating import Watch, run_one, samples_in, unfit
 from stepdown.wiring.foretelling import static_encoder, with_triage_kept
 from stepdown.wiring.frontier_file import write_frontier
 from stepdown.wiring.lockfile import read_lock, write_lock
-from stepdown.wiring.pool import has_pool, labels_of, pool_of, pool_outcomes, settled
+from stepdown.wiring.pool import labels_of, pool_of, pool_outcomes, settled
 from stepdown.wiring.workspace import Workspace
 
 
@@ -64,11 +64,12 @@ class Gathered(Struct, frozen=True, kw_only=True):
         if not unsaid:
             return ()
         disputed = f", {self.disputed} of them disputed" if self.disputed else ""
-        return (
+        said = (
             f"{unsaid} of {len(self.pool)} pool rows are not judged{disputed}: there the ceiling "
             "counts as right and every other answer as wrong. The bound on the loss holds; the "
-            "scores of single tiers mean nothing.",
+            "scores of single tiers mean nothing."
         )
+        return (said,)
 
 
 async def gather(
@@ -92,8 +93,14 @@ async def gather(
 
 
 def _labels_help(workspace: Workspace, task: Task) -> bool:
-    labelled = has_pool(workspace) and bool(labels_of(workspace, task).read())
-    return labelled and not unhelped(task)
+    return may_use_pool(workspace, task) and bool(labels_of(workspace, task).read())
+
+
+def may_use_pool(workspace: Workspace, task: Task) -> bool:
+    """Say whether rows that nobody has labelled are there, and can help the task's promise."""
+    keys = workspace.project.data
+    there = keys is not None and keys.pool is not None
+    return there and task.name not in workspace.project.inputs and not unhelped(task)
 
 
 def unhelped(task: Task) -> str:
@@ -101,7 +108,7 @@ def unhelped(task: Task) -> str:
 
     At worst means a loss against the ceiling; a promise of anything else reads other figures.
     """
-    main = task.promise.main()
+    main = task.promise.main(task.reference_is)
     if main != "max_loss":
         return main
     return "recall" if task.promise.recall else ""
@@ -216,8 +223,13 @@ def terms_of(workspace: Workspace, task: Task, *, relook: bool = False) -> Terms
         baseline=workspace.project.baseline,
         looks=_looks(workspace, task),
         allow_relook=relook,
-        tasks_together=sum(t.promise.over == "project" for t in workspace.tasks()),
+        tasks_together=tasks_together(workspace),
     )
+
+
+def tasks_together(workspace: Workspace) -> int:
+    """Return the number of tasks among which a delta of the whole project is divided."""
+    return sum(task.promise.over == "project" for task in workspace.tasks())
 
 
 def _looks(workspace: Workspace, task: Task) -> tuple[Look, ...]:

@@ -134,4 +134,5 @@ def claim_of(one: Estimate | None) -> Claim:
         return Claim(None)
     note = f"{one.unknown:,} unknown" if one.unknown else ""
     unit: Unit = one.unit  # type: ignore[assignment]
-    return Claim(one.value, unit, one.low, one.high, 0.95, one.n, one.source, note)
+    n = None if one.value is not None and not one.n else one.n  # a figure of no rows of its own
+    return Claim(one.value, unit, one.low, one.high, 0.95, n, one.source, note)

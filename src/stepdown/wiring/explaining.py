@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.core.trace import Attempt, Trace
+from stepdown.wiring.reason_words import attempt_words, lead_in, reason_words
 
 
 def document(trace: Trace) -> Document:
@@ -11,8 +12,8 @@ def document(trace: Trace) -> Document:
     outside = trace.outside_guarantee
     blocks: list[Table | Prose] = [
         Prose(
-            f"Answered by {trace.answered_by or 'nobody'}: {trace.reason}."
-            + (f" Escalated: {', '.join(trace.escalations)}." if trace.escalated else ""),
+            f"Answered by {trace.answered_by or 'nobody'}: {reason_words(trace.reason)}."
+            + (f" Escalated: {_escalated(trace)}." if trace.escalated else ""),
             "warn" if outside else "good",
         )
     ]
@@ -20,6 +21,7 @@ def document(trace: Trace) -> Document:
         blocks.append(Prose(f"Outside the guarantee: {outside}.", "warn"))
     if not trace.contract_matched:
         blocks.append(Prose("The request did not match the task's input contract.", "warn"))
+    blocks += [Prose(attempt_words(attempt)) for attempt in trace.attempts]
     blocks.append(_attempts(trace))
     return Document(
         title=f"Request {trace.id}",
@@ -27,6 +29,10 @@ def document(trace: Trace) -> Document:
         facts=_facts(trace),
         sections=(Section("What happened", tuple(blocks)),),
     )
+
+
+def _escalated(trace: Trace) -> str:
+    return ", ".join(reason_words(why) for why in dict.fromkeys(trace.escalations))
 
 
 def _facts(trace: Trace) -> tuple[tuple[str, str], ...]:
@@ -80,9 +86,16 @@ def _row(attempt: Attempt) -> tuple[Cell, ...]:
         called + attempt.tier,
         attempt.why,
         None if attempt.confidence is None else Claim(attempt.confidence, "score"),
-        None if attempt.threshold is None else Claim(attempt.threshold, "score"),
+        _threshold(attempt),
         then,
         Claim(attempt.latency_s, "s"),
         Claim(attempt.cost_usd, "usd"),
         signals or None,
     )
+
+
+def _threshold(attempt: Attempt) -> Claim | None:
+    """The threshold of the confidence beside it; that of a lead is always 0, and said in words."""
+    if attempt.threshold is None or any(map(lead_in, attempt.signals)):
+        return None
+    return Claim(attempt.threshold, "score")

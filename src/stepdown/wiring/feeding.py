@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from stepdown.certify.messages import Played, StepCase, played
+from stepdown.certify.messages import Played, StepCase, played, readable
 from stepdown.certify.pipelines import Combination, fed_inputs, feeders
 from stepdown.config.schema import PipelineKeys
 from stepdown.core.digest import digest
@@ -28,18 +28,23 @@ class Line:
     tasks: Sequence[Task]
     samples: Mapping[str, Sequence[Sample]]
     watch: Watch | None
-    _tables: dict[tuple[str, str], Panel] = field(default_factory=dict)
+    _tables: dict[str, Panel] = field(default_factory=dict)
+    _readable: dict[str, Panel] = field(default_factory=dict)
     _played: dict[tuple[int, Combination], Played] = field(default_factory=dict)
 
     async def table(self, place: int, combo: Combination, steps: Sequence[StepCase]) -> Panel:
         """Return what every tier of a step answers to what reaches it under a combination."""
+        return self._tables[await self._asked(place, combo, steps)]
+
+    async def _asked(self, place: int, combo: Combination, steps: Sequence[StepCase]) -> str:
+        """Ask the tiers of a step, and return the key of their table."""
         task = self.tasks[place]
         samples = await self._reaching(place, combo, steps)
-        key = (task.name, digest([(sample.id, sample.input) for sample in samples]))
+        key = digest([task.name, [(sample.id, sample.input) for sample in samples]])
         if key not in self._tables:
             found = await outcomes_of(self.workspace, task, samples, self.watch)
             self._tables[key] = panel(found)
-        return self._tables[key]
+        return key
 
     async def _reaching(
         self, place: int, combo: Combination, steps: Sequence[StepCase]
@@ -62,8 +67,10 @@ class Line:
         parts = sorted({place, *self._above(place)})
         key = (place, tuple(combo[part] for part in parts))
         if key not in self._played:
-            table = await self.table(place, combo, steps)
-            self._played[key] = played(steps[place], combo[place], table)
+            table = await self._asked(place, combo, steps)
+            if table not in self._readable:
+                self._readable[table] = readable(steps[place], self._tables[table])
+            self._played[key] = played(steps[place], combo[place], self._readable[table])
         return self._played[key]
 
     def _feeding(self, place: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Triage at work: its file beside the lock, its encoder, and its signals for tables and requests."""
+"""Triage at work: its file beside the lock, its encoder, its signals for tables and requests."""
 
 from __future__ import annotations
 

@@ -65,9 +65,8 @@ def document(desk: Labelling, now: Standing) -> Document:
 
 def _notes(desk: Labelling) -> tuple[str, ...]:
     facts = desk.facts
-    notes = [
-        f"Each bound is for the cheapest policy still possible, at delta {facts.task.promise.delta:g}."
-    ]
+    delta = facts.task.promise.delta
+    notes = [f"Bounds are for the cheapest policy still possible, at delta {delta:g}."]
     if facts.left_out:
         notes.append(f"{facts.left_out} rows of the pool resemble train or tune rows: left out.")
     if facts.alone:

@@ -112,6 +112,7 @@ def _blocks(one: CertifiedPipeline) -> Iterator[Prose | Table]:
         yield Prose(said, "good")
     else:
         yield Prose(stated.why)
+        yield from _more(one)
     yield Prose(f"Promise: {guarantee_words(stated, one.steps[0].task.ceiling)}.")
     if one.left_out:
         total = one.left_out + one.joint.test.n
@@ -124,6 +125,12 @@ def _blocks(one: CertifiedPipeline) -> Iterator[Prose | Table]:
         yield Prose(said, "warn")
     yield _steps(one)
     yield Prose(f"Method: {stated.method}. {' '.join(stated.assumptions)}")
+
+
+def _more(one: CertifiedPipeline) -> Iterator[Prose]:
+    needed, n = one.joint.needed, one.joint.test.n
+    if needed is not None and needed > n:
+        yield Prose(f"Undecided on {n} certify messages: about {needed - n} more would decide.")
 
 
 def _steps(one: CertifiedPipeline) -> Table:

@@ -12,20 +12,14 @@ from msgspec.structs import replace
 
 from stepdown.certify.case import FEWEST
 from stepdown.certify.evidence import Certified
+from stepdown.certify.joint import Joint, certified_steps
 from stepdown.certify.looks import Spent, rows_digest, spend
-from stepdown.certify.messages import (
-    Joint,
-    Messages,
-    StepCase,
-    certified_steps,
-    messages,
-    step_case,
-)
+from stepdown.certify.messages import Messages, StepCase, messages, step_case
+from stepdown.certify.needed import differences_needed
 from stepdown.certify.pipelines import (
     Combination,
     certify_messages,
     combinations,
-    feeders,
     message_start,
 )
 from stepdown.config.schema import PipelineKeys
@@ -33,12 +27,13 @@ from stepdown.core.digest import digest, seed_from
 from stepdown.core.replay_array import Panel
 from stepdown.core.task import Promise, Task
 from stepdown.errors import DataError
-from stepdown.evals.dataset import Sample
 from stepdown.wiring.certifying import Gathered, evidence_of, terms_of
-from stepdown.wiring.estimating import groups_of
+from stepdown.wiring.estimating import Groups, groups_of
 from stepdown.wiring.evaluating import Watch
 from stepdown.wiring.feeding import Line
 from stepdown.wiring.foretelling import with_triage_kept
+from stepdown.wiring.pipeline_rows import certify_samples, complete, tune_samples
+from stepdown.wiring.pipeline_words import input_words, warnings
 from stepdown.wiring.workspace import Workspace
 
 PARTS = ("tune", "certify")
@@ -89,7 +84,7 @@ async def certify_pipeline(
             with_triage_kept(one, workspace.project.root) for one in certified_steps(joint)
         ),
         left_out=len(workspace.whole_split.parts["certify"]) - len(ids),
-        warnings=_warnings(work, steps),
+        warnings=warnings(workspace.project, name, steps),
     )
 
 
@@ -117,10 +112,10 @@ def _work(workspace: Workspace, name: str, watch: Watch | None, *, relook: bool)
     keys = workspace.project.promised[name]
     promise = Promise(max_loss=keys.promise.limit(), delta=keys.promise.delta)
     tasks = tuple(replace(workspace.project.task(step), promise=promise) for step in keys.steps)
-    ids = {part: _complete(workspace, name, tasks, part) for part in PARTS}
+    ids = {part: complete(workspace, name, tasks, part) for part in PARTS}
     samples = {
-        "tune": _tune_samples(workspace, keys, tasks),
-        "certify": {task.name: _only(workspace, task, ids["certify"]) for task in tasks},
+        "tune": tune_samples(workspace, keys, tasks),
+        "certify": {task.name: certify_samples(workspace, task, ids["certify"]) for task in tasks},
     }
     return _Work(
         workspace=workspace,
@@ -131,48 +126,6 @@ def _work(workspace: Workspace, name: str, watch: Watch | None, *, relook: bool)
         lines={part: Line(workspace, keys, tasks, samples[part], watch) for part in PARTS},
         relook=relook,
     )
-
-
-def _complete(workspace: Workspace, name: str, tasks: Sequence[Task], part: str) -> tuple[str, ...]:
-    """Return the messages of a part that have a reference in every step."""
-    held = {task.name: {sample.id for sample in workspace.part(task, part)} for task in tasks}
-    both = set.intersection(*held.values())
-    if len(both) < FEWEST:
-        poorest = min(held, key=lambda step: len(held[step]))
-        raise DataError(
-            f"Only {len(both)} {part} messages of the pipeline {name!r} have references in every "
-            f"step; at least {FEWEST} are needed. The step {poorest!r} has the fewest: "
-            f"{len(held[poorest])}.",
-            f"Add references of {poorest!r} for messages that the other steps have references of.",
-        )
-    return tuple(s.id for s in workspace.whole_split.parts[part] if s.id in both)
-
-
-def _only(workspace: Workspace, task: Task, ids: Sequence[str]) -> tuple[Sample, ...]:
-    own = {sample.id: sample for sample in workspace.part(task, "certify")}
-    return tuple(own[query] for query in ids)
-
-
-def _tune_samples(
-    workspace: Workspace, keys: PipelineKeys, tasks: Sequence[Task]
-) -> dict[str, tuple[Sample, ...]]:
-    """Return the tune rows of each step: its own, and those that a step it feeds needs."""
-    found: dict[str, dict[str, Sample]] = {}
-    for task in reversed(tasks):
-        own = {sample.id: sample for sample in workspace.part(task, "tune")}
-        fed = [step for step, takes in keys.takes.items() if task.name in feeders(takes)]
-        needed = dict.fromkeys(query for step in fed for query in found[step])
-        texts = workspace.inputs(task) if needed else {}
-        for query in needed:
-            if query not in own and query in texts:
-                own[query] = _unscored(workspace, query, texts[query])
-        found[task.name] = own
-    return {name: tuple(rows.values()) for name, rows in found.items()}
-
-
-def _unscored(workspace: Workspace, query: str, text: str) -> Sample:
-    group = workspace.whole_split.groups[query]
-    return Sample(id=query, input=text, reference=None, group=group)
 
 
 async def _searched(work: _Work) -> tuple[StepCase, ...]:
@@ -242,7 +195,7 @@ async def _known(work: _Work, part: str, steps: Sequence[StepCase]) -> tuple[str
 def _spent(
     work: _Work, steps: Sequence[StepCase], combos: Sequence[Combination], ids: Sequence[str]
 ) -> Spent:
-    """Record the look, or refuse it, before anything is paid for on the certify rows."""
+    """Record the look, or refuse it, before any combination is run on the certify rows."""
     looks = tuple(dict.fromkeys(look for step in steps for look in step.case.terms.looks))
     delta = work.keys.promise.delta
     if len(combos) < 2:
@@ -264,20 +217,21 @@ def _joint(
 ) -> Joint:
     tune, rows = parts
     combos, delta = tuple(rows.scores), work.keys.promise.delta
-    groups = [work.workspace.whole_split.groups[query] for query in rows.ids]
-    codes = groups_of(groups, rows.ids)
+    groups, codes = _groups(work, rows.ids)
     clustered = steps[0].case.evidence.clustered
     n = len(rows.ids) if clustered else len(set(groups))
+    start = message_start(combos, tune.scores.__getitem__, work.max_loss, n)
+    binary = work.keys.score == "worst" and all(step.case.binary for step in steps)
     test = certify_messages(
         combos,
         rows.scores.__getitem__,
         rows.mean_cost,
         max_loss=work.max_loss,
         delta=delta,
-        start=message_start(combos, tune.scores.__getitem__, work.max_loss, n),
+        start=start,
         groups=None if codes is None else groups,
         seed=seed_from(rows_digest(rows.ids)),
-        binary=work.keys.score == "worst" and all(step.case.binary for step in steps),
+        binary=binary,
         per="row" if clustered else "group",
     )
     return Joint(
@@ -289,24 +243,22 @@ def _joint(
         test=test,
         spent=spent,
         codes=codes,
-        said=_said(work),
+        needed=_needed(work, tune, combos[start], binary, clustered) if not test.chosen else None,
+        said=input_words(work.keys),
     )
 
 
-def _said(work: _Work) -> tuple[str, ...]:
-    """Say how the inputs of the steps must be made for the promise to hold."""
-    return tuple(
-        f"The input of {step} is made of the answers of {', '.join(feeders(takes))}, as `takes` "
-        "says."
-        for step, takes in work.keys.takes.items()
-    )
+def _groups(work: _Work, ids: Sequence[str]) -> tuple[list[str], Groups | None]:
+    """Return the group of each message by name, and by code where two share one."""
+    groups = [work.workspace.whole_split.groups[query] for query in ids]
+    return groups, groups_of(groups, ids)
 
 
-def _warnings(work: _Work, steps: Sequence[StepCase]) -> tuple[str, ...]:
-    own = [work.workspace.project.task(task.name) for task in work.tasks]
-    written = [task.name for task in own if task.promise != Promise()]
-    taken = (
-        f"The promise of {work.name!r} takes the place of what {', '.join(written)} promise alone."
-    )
-    said = (f"{step.task.name}: {one}" for step in steps for one in step.case.warnings)
-    return (*((taken,) if written else ()), *said)
+def _needed(
+    work: _Work, tune: Messages, hopeful: Combination, binary: bool, clustered: bool
+) -> int | None:
+    """Return how many messages would decide about the combination that the test began with."""
+    gaps = tune.scores[hopeful] - tune.scores[work.ceilings]
+    codes = _groups(work, tune.ids)[1] if clustered else None
+    delta = work.keys.promise.delta
+    return differences_needed(gaps, work.max_loss, delta, binary=binary, codes=codes)

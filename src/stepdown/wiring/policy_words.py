@@ -12,13 +12,14 @@ from stepdown.core.derived import TRIAGE, Derived, Lead
 from stepdown.core.policy import Action, Clause, Policy, Row, pair_in, step_of, tiers_in
 
 DRAW = "draw"
-_WHOLE = 4  # states that one sentence can hold
+BESIDE = "nothing beside "  # how the formula of two conditions begins
+WHOLE = 4  # states that one sentence can hold
 
 
 def policy_words(policy: Policy, derived: Mapping[str, Derived] = {}) -> str:
     """Return a policy in one sentence; a large table gives its entry and its size."""
     rows = [row for row in reachable(policy) if not _plain_end(row)]
-    if len(rows) > _WHOLE:
+    if len(rows) > WHOLE:
         calls = len({tier for row in reachable(policy) for tier in tiers_in(row.called)})
         return f"{_row(policy, rows[0], derived)}; then {len(rows) - 1} states over {calls} tiers"
     said = [_after(policy, row, derived) for row in rows]
@@ -32,11 +33,50 @@ def short_policy(policy: Policy, derived: Mapping[str, Derived] = {}) -> str:
     only = _answers_alone(policy)
     if only:
         return f"always {only}"
+    entry = policy.by_state[()]
+    if any(is_race(row, derived) for row in reachable(policy)):
+        return _routes(policy, derived)
     chain = all(len(list(_next(row))) < 2 and len(row.when) < 2 for row in reachable(policy))
+    if not chain and not all(clause.signal == DRAW for clause in entry.when):
+        return f"from {entry.otherwise.target}, {len(rows)} states"
     if not chain:
-        return f"from {policy.by_state[()].otherwise.target}, {len(rows)} states"
+        share = f"{1 - min(1.0, max(0.0, entry.when[0].at_least)):.0%}"
+        return f"{share} {entry.when[0].then.target}, else {entry.otherwise.target}"
     kept = [_short(row, derived) for row in rows if not _plain_end(row)]
-    return " → ".join([*kept, rows[-1].called[-1]])
+    return " → ".join([*kept, rows[-1].called[-1]]).replace("?", "")
+
+
+def _routes(policy: Policy, derived: Mapping[str, Derived]) -> str:
+    """The tiers that a route may call, and what a call of the ceiling counts for in score."""
+    called = {tier for row in reachable(policy) for tier in tiers_in(row.called)}
+    among = "/".join(tier for tier in policy.tiers if tier in called)
+    price = _price_of_ceiling(policy, derived)
+    return f"routes {among}" + ("" if price is None else f" at {100 * price:.3g} pt")
+
+
+def _price_of_ceiling(policy: Policy, derived: Mapping[str, Derived]) -> float | None:
+    wanted = Action("call", policy.ceiling)
+    for row in reachable(policy):
+        if row.otherwise == wanted and is_race(row, derived):
+            last = derived[row.when[-1].signal]
+            return last.less[-1] if isinstance(last, Lead) else None
+    return None
+
+
+def is_race(row: Row, derived: Mapping[str, Derived]) -> bool:
+    """Say whether a state takes whichever choice leads all others, as learned routes do.
+
+    Each clause then compares its choice with exactly those that come after it.
+    """
+    leads = [derived.get(clause.signal) for clause in row.when]
+    if not leads or any(clause.at_least != 0 for clause in row.when):
+        return False
+    later: tuple[str, ...] = ()
+    for lead in reversed(leads):
+        if not isinstance(lead, Lead) or (lead.over != later if later else len(lead.over) != 1):
+            return False
+        later = (lead.of, *lead.over)
+    return True
 
 
 def _short(row: Row, derived: Mapping[str, Derived]) -> str:
@@ -47,12 +87,24 @@ def _short(row: Row, derived: Mapping[str, Derived]) -> str:
     return f"{row.called[-1]}{what} ≥ {clause.at_least or 0.0:.3g}"
 
 
-def state_lines(policy: Policy, derived: Mapping[str, Derived] = {}) -> tuple[str, ...]:
-    """Return one sentence for each state that can be reached, in the order of a walk."""
-    return tuple(
-        f"{_names(row.called) or 'entry'}: {_row(policy, row, derived)}"
-        for row in reachable(policy)
-    )
+def state_words(policy: Policy, row: Row, derived: Mapping[str, Derived] = {}) -> str:
+    """Return what a policy does in one state, "" where it only sends the last answer."""
+    if _plain_end(row):
+        return ""
+    if is_race(row, derived) or not row.when:
+        return _choices(row)
+    return _row(policy, row, derived)
+
+
+def _choices(row: Row) -> str:
+    """Every choice of a state, those of a kind together: `keeps a or b, or asks c`."""
+    kept = [a.target for a in row.actions if a.kind == "accept"]
+    asked = [a.target for a in row.actions if a.kind == "call"]
+    other = [_act(a, row) for a in row.actions if a.kind not in ("accept", "call")]
+    said = [f"asks {_listed(asked, 'or')}"] if asked else []
+    if kept:
+        said.insert(0, "keeps" if _keeps_last(row) else f"keeps {_listed(kept, 'or')}")
+    return ", or ".join([*said, *other])
 
 
 def reachable(policy: Policy) -> tuple[Row, ...]:
@@ -92,11 +144,20 @@ def _after(policy: Policy, row: Row, derived: Mapping[str, Derived]) -> str:
 
 
 def _row(policy: Policy, row: Row, derived: Mapping[str, Derived]) -> str:
+    if is_race(row, derived):
+        return _race(row)
     if not row.called:
         return _entry(policy, row, derived)
     parts = [f"{_act(c.then, row)} {_when(policy, c, row, derived)}" for c in row.when]
     lead = "else " if parts else "then " if row.otherwise.kind == "call" else ""
     return "; ".join([*parts, f"{lead}{_act(row.otherwise, row)}"])
+
+
+def _race(row: Row) -> str:
+    """A state that weighs its choices against each other, as words."""
+    which = "more" if len(row.actions) == 2 else "most"
+    choices = _choices(row) if row.called else f"starts at {_choices(row).removeprefix('asks ')}"
+    return f"{choices}, whichever is worth {which}"
 
 
 def _entry(policy: Policy, row: Row, derived: Mapping[str, Derived]) -> str:
@@ -122,11 +183,24 @@ def _keeps_last(row: Row) -> bool:
 def _when(policy: Policy, clause: Clause, row: Row, derived: Mapping[str, Derived]) -> str:
     if clause.signal == DRAW:
         return f"in {1 - min(1.0, max(0.0, clause.at_least)):.1%} of calls, by chance"
+    formula = derived.get(clause.signal)
+    if isinstance(formula, Lead) and formula.of.startswith(BESIDE):
+        return f"when {_both(policy, clause.signal, row, derived)}"
     pair = pair_in(clause.signal)
     if pair and 0 < clause.at_least <= 1:
         return f"when {' and '.join(sorted(pair))} agree"
     said = signal_words(clause.signal, policy.tiers, row.called, derived)
     return f"when {said} is {_level(clause.at_least)}"
+
+
+def _both(policy: Policy, name: str, row: Row, derived: Mapping[str, Derived]) -> str:
+    """Two conditions in one signal, as `finish = when_unsure` writes them (`certify/finishing`)."""
+    first, second = (part.rpartition(" >= ") for part in name.rsplit(" and ", 1))
+    clauses = [
+        Clause(signal, float(level), Action("accept", row.called[-1]))
+        for signal, _, level in (first, second)
+    ]
+    return " and ".join(_when(policy, c, row, derived).removeprefix("when ") for c in clauses)
 
 
 def _level(value: float) -> str:
@@ -172,6 +246,6 @@ def _names(called: tuple[str, ...]) -> str:
     return _listed([step.removeprefix("?") for step in called])
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[str], last: str = "and") -> str:
     names = list(dict.fromkeys(names))
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    return f" {last} ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -35,11 +35,6 @@ class Pool(Struct, frozen=True):
     groups: Mapping[str, str]
 
 
-def has_pool(workspace: Workspace) -> bool:
-    """Say whether unlabelled rows are configured."""
-    return workspace.project.data is not None and workspace.project.data.pool is not None
-
-
 def pool_of(workspace: Workspace, task: Task) -> Pool:
     """Return the unlabelled rows of a task.
 

@@ -100,7 +100,12 @@ def _kept(
     name: str, level: float, locked: LockedTask, table: Panel, sent: Delivered, costs: Costs
 ) -> Kept:
     """Measure a promise as certification does, on the rows where it can be known."""
-    policy = locked.policy
+    policy, scope = locked.policy, locked.guarantee.scope
+    if scope:
+        empty = Estimate(None, source=SOURCE)
+        return _said(
+            name, level, empty, policy.ceiling, f"it is about {scope}, not this step alone"
+        )
     known = np.flatnonzero(_known(name, locked, table, sent))
     rows = table.take(known)
     unknown = table.n - rows.n

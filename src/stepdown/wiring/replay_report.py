@@ -11,7 +11,9 @@ from stepdown.core.report import Cell, Claim, Column, Document, Plot, Point, Pro
 from stepdown.wiring.comparing import Comparison, Rule
 from stepdown.wiring.deferring import SHARES, Deferral
 from stepdown.wiring.estimating import claim_of
+from stepdown.wiring.policy_states import states_table
 from stepdown.wiring.promise_check import Kept
+from stepdown.wiring.reason_words import reason_words
 from stepdown.wiring.replaying import Replay
 
 TONES = {"held": "good", "contradicted": "bad", "open": "warn"}
@@ -28,7 +30,7 @@ NO_RANKING = (
 
 def document(found: Replay) -> Document:
     """Return the replay as a report."""
-    sections = [Section(found.task, (*_promises(found), _figures(found), _answered(found)))]
+    sections = [Section(found.task, tuple(_told(found)))]
     if found.escalations or found.outside:
         sections.append(Section("Why calls went on", tuple(_why(found))))
     if found.comparison is not None:
@@ -38,6 +40,14 @@ def document(found: Replay) -> Document:
         subtitle=f"{found.n:,} rows; no model was called, nothing is certified here",
         sections=tuple(sections),
     )
+
+
+def _told(found: Replay) -> Iterator[Prose | Table]:
+    yield from _promises(found)
+    if found.states.lines:
+        yield states_table(found.states)
+    yield _figures(found)
+    yield _answered(found)
 
 
 def _promises(found: Replay) -> Iterator[Prose]:
@@ -108,13 +118,18 @@ def _why(found: Replay) -> Iterator[Table]:
         Column("share", numeric=True),
     )
     rows: list[tuple[Cell, ...]] = [
-        (one.after, one.reason, Claim(one.n, "count"), Claim(one.n / found.n, "share"))
+        (
+            one.after,
+            reason_words(one.reason),
+            Claim(one.n, "count"),
+            Claim(one.n / found.n, "share"),
+        )
         for one in found.escalations
     ]
     if rows:
         yield Table(title="Escalations by reason", columns=columns, rows=tuple(rows))
     if found.outside:
-        counted = tuple((why, Claim(n, "count")) for why, n in found.outside.items())
+        counted = tuple((reason_words(why), Claim(n, "count")) for why, n in found.outside.items())
         heads = (Column("what the policy did not foresee"), Column("rows", numeric=True))
         yield Table(title="Outside the guarantee", columns=heads, rows=counted)
 

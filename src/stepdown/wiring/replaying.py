@@ -24,6 +24,7 @@ from stepdown.wiring.comparing import Comparison, compare
 from stepdown.wiring.estimating import difference_of, mean_of, negated, saving_of
 from stepdown.wiring.foretelling import with_read_signals
 from stepdown.wiring.frontier_file import read_frontier
+from stepdown.wiring.policy_states import StateLines, is_long, state_lines
 from stepdown.wiring.policy_words import policy_words, reachable
 from stepdown.wiring.promise_check import SOURCE, Kept, check, delivered
 
@@ -42,7 +43,8 @@ class Replay(Struct, frozen=True, kw_only=True):
     """What a locked policy did on recorded outcomes.
 
     `broken`: a promise is contradicted. `dropped`: rows without a score of the ceiling, on which
-    no loss is known. `unread`: signals that the policy reads and no row holds.
+    no loss is known. `unread`: signals that the policy reads and no row holds. `states`: where a
+    long policy's rows were, empty for one that a sentence says.
     """
 
     task: str
@@ -64,6 +66,7 @@ class Replay(Struct, frozen=True, kw_only=True):
     promises: tuple[Kept, ...]
     unread: tuple[str, ...]
     broken: bool
+    states: StateLines = StateLines()
     comparison: Comparison | None = None
 
 
@@ -177,6 +180,7 @@ def replay_panel(
         task=task,
         state=stated.state,
         policy=policy_words(policy, locked.signals),
+        states=_states(locked, done),
         n=table.n,
         saved=saving_of(done.cost_usd, always, SOURCE, groups),
         dropped=int(np.isnan(sent.ceiling_score).sum()),
@@ -194,6 +198,11 @@ def replay_panel(
         cost_usd=mean_of(done.cost_usd, "usd", SOURCE, groups),
         latency_s=mean_of(done.latency_s, "s", SOURCE, groups),
     )
+
+
+def _states(locked: LockedTask, done: ReplayedArray) -> StateLines:
+    policy, derived = locked.policy, locked.signals
+    return state_lines(policy, derived, done) if is_long(policy, derived) else StateLines()
 
 
 def _counted(values: Sequence[str]) -> dict[str, int]:

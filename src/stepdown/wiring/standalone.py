@@ -66,9 +66,11 @@ def certify_table(asked: Asked, table: Panel, today: date) -> Standalone:
 
     Raises:
         DataError: the table lacks what the promise speaks of, or has too few rows.
-        ConfigError: tiers that the table does not have, or shares that are none.
+        ConfigError: tiers that the table does not have, shares that are none, or a name that no
+            file can have.
         LockError: the file of the lock holds something else.
     """
+    _refuse_name(asked.name)
     digest_now = digest_of_file(asked.path)
     old = _old_lock(asked)
     if not table.n:
@@ -111,6 +113,15 @@ def certify_table(asked: Asked, table: Panel, today: date) -> Standalone:
     write_lock(asked.lock, lock)
     write_frontier(asked.lock.parent / STATE, task.name, found)
     return Standalone(certified=found, split=_said(done, shares), project=lock.project)
+
+
+def _refuse_name(name: str) -> None:
+    """Refuse a task whose files would land in another folder."""
+    if "/" in name or "\\" in name or name.startswith("."):
+        raise ConfigError(
+            f"{name!r} is no name for a task: files are named after it.",
+            "Use letters, digits, spaces, - and _.",
+        )
 
 
 def _project(path: Path) -> str:
@@ -233,7 +244,9 @@ def _right_or_wrong(tune: Panel) -> bool:
 
 
 def _ordered(asked: Asked, tune: Panel) -> tuple[str, ...]:
-    """Return the tiers as asked, otherwise by their mean score on the tune rows."""
+    """Return the tiers as asked, otherwise by their mean score on the tune rows; of equal ones the
+    dearer is the stronger, so that the cheaper has something to save.
+    """
     ranked = asked.tiers or _by_score(asked, tune, _tiers_in(tune))
     ceiling = asked.ceiling or ranked[-1]
     return (*(name for name in ranked if name != ceiling), ceiling)
@@ -246,7 +259,8 @@ def _by_score(asked: Asked, tune: Panel, there: tuple[str, ...]) -> tuple[str, .
             "No outcome has a score, so nothing says which tier is the ceiling.",
             "Name it with --ceiling, or all tiers with --tiers, weakest first.",
         )
-    return tuple(sorted(there, key=lambda name: (means[name], name)))
+    dear = {name: _mean(tune.cost_usd[name]) for name in there}
+    return tuple(sorted(there, key=lambda name: (means[name], dear[name], name)))
 
 
 def _mean(values: Floats) -> float:

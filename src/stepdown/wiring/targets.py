@@ -31,7 +31,7 @@ def wanted(workspace: Workspace, names: Sequence[str], *, from_table: bool = Fal
         ConfigError: there is no such task or pipeline, the pipeline promises nothing, or the task
             is covered by the promise of one.
     """
-    project = workspace.project
+    project, names = workspace.project, tuple(dict.fromkeys(names))
     covered = promised_by(project.promised)
     for name in names:
         _refuse_name(project, name, covered)
@@ -64,6 +64,8 @@ def _refuse_name(project: Project, name: str, covered: Mapping[str, str]) -> Non
             f"The pipeline {name!r} promises nothing.",
             f"Name its tasks, or write a table [pipelines.{name}] with `steps` and `promise`.",
         )
+    if not project.promised:
+        project.task(name)  # raises
     known = [*project.tasks, *project.promised]
     raise ConfigError(
         f"There is no task or pipeline {name!r}.", nearest(name, known, "tasks and pipelines")

@@ -106,4 +106,6 @@ def _parquet(path: Path) -> Iterator[Row]:
                     line += 1
                     yield line, row
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path}, after row {line}: broken Parquet: {error}.") from error
+        raise DataError(
+            f"{path}, after row {line}: broken Parquet: {str(error).rstrip('. ')}."
+        ) from error

@@ -1,4 +1,6 @@
-"""Choose which rows of a batch to label, to keep as many answers as a target allows.
+"""A measured method that no verb reaches yet.
+
+Choose which rows of a batch to label, to keep as many answers as a target allows.
 
 The promise is about this batch: the answers whose confidence is at least the threshold are right
 more often than `target`, unlabelled ones included, with chance at least 1 - delta. A quarter of
@@ -18,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from label_batch_plan import Seen, spend
 from stepdown.errors import DataError
 from stepdown.stats.arrays import Bools, Floats, Ints, probability, zero_one
-from stepdown.stats.batch_plan import Seen, spend
 from stepdown.stats.labelling import Wanted
 from stepdown.stats.sequence import threshold_grid
 

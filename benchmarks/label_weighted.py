@@ -1,4 +1,6 @@
-"""Label rows at random with known, unequal chances, and test the mean score of what is delivered.
+"""A measured method that no verb reaches yet.
+
+Label rows at random with known, unequal chances, and test the mean score of what is delivered.
 
 For the promises `floor` (the score of the task as delivered) and `min_score` (of the kept
 answers): unlike a loss against the ceiling, a score is unknown also where answers are equal, so

@@ -1,4 +1,6 @@
-"""Guess, from labels already paid for, where in a pool to spend the next ones.
+"""A measured method that no verb reaches yet.
+
+Guess, from labels already paid for, where in a pool to spend the next ones.
 
 A guess only: it chooses a level to start from and a region to label; what is certified is tested
 on fresh labels in `batch`. It knows ranks and scores, not what they are of.
