@@ -1,4 +1,4 @@
-"""Pools for the test of the promise: recorded tables whole, and synthetic worlds made to break it."""
+"""Pools for the test of the promise: recorded tables, and synthetic worlds made to break it."""
 
 from __future__ import annotations
 

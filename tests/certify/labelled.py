@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from msgspec import Struct
-
 from populations import terms
+
 from stepdown.certify.certify import certify_task
 from stepdown.certify.evidence import Certified, Evidence
 from stepdown.core.replay_array import Panel

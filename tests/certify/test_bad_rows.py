@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 from labelled import TASK, even, on, promised
-
 from populations import World, flat
 from populations import certified as certified_on
+
 from stepdown.certify.checks import effective_rows
 from stepdown.core.outcome import Outcome
 from stepdown.core.replay_array import Panel

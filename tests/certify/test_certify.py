@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-
 from populations import PRICES, TASK, World, certified, flat, rising
+
 from stepdown.certify.evidence import Certified
 from stepdown.certify.figures import loss_estimate, mean_estimate
 from stepdown.core.lock import Lock, lock_from_plain, lock_to_plain

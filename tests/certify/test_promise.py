@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from populations import TASK, Floats, World, certified, flat, rising
 from scipy import stats
 
-from populations import TASK, Floats, World, certified, flat, rising
 from stepdown.certify.evidence import Certified
 from stepdown.core.replay_array import replay_array
 from stepdown.core.task import Task

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from populations import World, flat, rising
+
 from stepdown.certify.calibration import choose
 from stepdown.certify.search import Searched, Standing, path, searched, start, strength
 from stepdown.core.derived import Linear

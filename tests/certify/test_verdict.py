@@ -3,9 +3,9 @@
 import msgspec
 import numpy as np
 from labelled import TASK, Labelled, even, on, promised
-
 from populations import TASK as INTENT
 from populations import World, certified, flat, rising
+
 from stepdown.certify.evidence import Certified
 from stepdown.certify.verdict import Verdict, verdict
 from stepdown.core.replay_array import Panel

@@ -11,8 +11,10 @@ from stepdown.core.outcome import Outcome
 from stepdown.core.policy import Action, Clause, Policy, Row, cascade, single
 from stepdown.core.replay_array import panel, replay_array
 from stepdown.core.task import Task
+from stepdown.wiring.policy_shape import is_race
+from stepdown.wiring.policy_short import short_policy
 from stepdown.wiring.policy_states import is_long, state_lines, states_table
-from stepdown.wiring.policy_words import is_race, policy_words, short_policy, state_words
+from stepdown.wiring.policy_words import policy_words, state_words
 
 CASCADE = cascade(("small", "mid", "big"), (0.9123456, 0.8))
 LEAD = {
@@ -207,6 +209,7 @@ def test_agreement_of_two_tiers_is_said_as_such() -> None:
         ),
     )
     assert policy_words(policy) == "starts at a; then b; keeps a when a and b agree; else big"
+    assert short_policy(policy) == "a → b if a=b → big"
 
 
 def test_a_state_that_can_keep_either_answer_names_them() -> None:
@@ -220,3 +223,20 @@ def test_a_state_that_can_keep_either_answer_names_them() -> None:
     assert policy_words(policy).endswith(
         "else big; keeps small when small's margin is at least 0.2; else keeps big"
     )
+
+
+def test_a_table_that_branches_without_a_clause_at_its_entry_is_short_too() -> None:
+    policy = Policy(
+        tiers=("a", "b", "big"),
+        rows=(
+            Row(called=(), otherwise=Action("call", "a")),
+            Row(
+                called=("a",),
+                when=(Clause("a.confidence", 0.5, Action("call", "b")),),
+                otherwise=Action("call", "big"),
+            ),
+            Row(called=("a", "b"), otherwise=Action("accept", "b")),
+            Row(called=("a", "big"), otherwise=Action("accept", "big")),
+        ),
+    )
+    assert short_policy(policy) == "from a, 3 states"

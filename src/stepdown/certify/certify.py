@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from msgspec import Struct, structs
+from msgspec import Struct, structs, to_builtins
 
 from stepdown.certify import auto, stating
 from stepdown.certify.case import FEWEST, Case, case_of, given
@@ -203,7 +204,19 @@ def _test(
 
 
 def _tested_digest(task: Task, along: Sequence[Searched]) -> str:
-    return digest([task.promise, [[one.policy, one.derived] for one in along]])
+    """Name what is tested, to six digits: another processor rounds the last ones differently, and
+    the same test of the same rows must stay the same look.
+    """
+    plain = to_builtins([[one.policy, one.derived] for one in along])
+    return digest([task.promise, _rounded(plain)])
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return {name: _rounded(part) for name, part in value.items()}
+    return [_rounded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def starts(case: Case, along: Sequence[Searched]) -> tuple[int, int | None]:

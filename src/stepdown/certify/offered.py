@@ -6,15 +6,15 @@ with the score that it had on rows which its fit did not see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from stepdown.certify.case import Case
 from stepdown.certify.finishing import finished, is_measured
 from stepdown.certify.routing import Fit, fit_routing, routed_candidates, static_candidates
 from stepdown.certify.search import agreeing_cascades, bought_cascades, candidates
-from stepdown.certify.supply import DRAW, Sources, supplied, with_triage
+from stepdown.certify.supply import DRAW, Sources, has_prompts, supplied, with_triage
 from stepdown.certify.verifier import with_shapes
 from stepdown.certify.worth import Verdict
 from stepdown.core.derived import SIZE, Derived
@@ -44,6 +44,7 @@ class Offers(Struct, frozen=True):
 
 def offers(case: Case, sample: Panel) -> Offers:
     """Return what is searched on a sample of the tune rows."""
+    sample = _as_told(sample, case.table)
     plain = [
         *candidates(sample, case.order),
         *agreeing_cascades(sample, case.order),
@@ -53,6 +54,24 @@ def offers(case: Case, sample: Panel) -> Offers:
     if sample.n < FEWEST_ROUTED or len(case.order) < 2:
         return Offers(tuple(made), sample, Sources(case.rows.seed), None)
     return _with_routes(case, sample, made)
+
+
+def _as_told(sample: Panel, table: Panel) -> Panel:
+    """Return the sample without what the certify rows do not tell: prompts, segments, texts.
+
+    A formula that reads what is missing where it is tested would be another when it is served.
+    """
+    texts = {t: c for t, c in sample.texts.items() if _told(table.texts.get(t, ()))}
+    return structs.replace(
+        sample,
+        prompts=sample.prompts if has_prompts(table) else (),
+        segments=sample.segments if _told(table.segments) else (),
+        texts=texts,
+    )
+
+
+def _told(column: Sequence[str | None]) -> bool:
+    return any(value is not None for value in column)
 
 
 def _finished(case: Case, sample: Panel, policy: Policy) -> Offer:

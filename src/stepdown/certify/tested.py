@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from stepdown.certify.promises import Floats, Index, Judged, Measure
 from stepdown.certify.search import Searched
+from stepdown.core.derived import Derived
 from stepdown.core.replay_array import Panel, replay_array
 from stepdown.stats import bounds
 from stepdown.stats.noninferiority import (
@@ -115,6 +116,7 @@ def tested_path(
 ) -> TestedPath:
     """Test the path from `start` towards cheaper policies; 15% of delta at `second`, if any."""
     seen: dict[int, TestedPolicy] = {}
+    rows = structs.replace(rows, table=rows.table.with_derived(shared(along)))
 
     def p_value(place: int) -> float:
         seen[place] = _tested(along[place], place, rows, promises, delta)
@@ -145,6 +147,15 @@ def tested_path(
         method=_method(promises, rows),
         assumptions=rows.assumptions,
     )
+
+
+def shared(along: Sequence[Searched]) -> dict[str, Derived]:
+    """Return the formulas that several policies read and none reads otherwise: made once."""
+    read: dict[str, list[Derived]] = {}
+    for one in along:
+        for name, formula in one.derived.items():
+            read.setdefault(name, []).append(formula)
+    return {n: of[0] for n, of in read.items() if len(of) > 1 and all(f == of[0] for f in of)}
 
 
 def _tested(

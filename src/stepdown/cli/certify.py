@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from stepdown.wiring.workspace import Workspace
 
 ALONE = "A table by itself"  # help panel of the options that need no project
-Fraction = Annotated[float | None, typer.Option(rich_help_panel=ALONE)]
+MaxLoss = typer.Option(help="Score that may be lost against the ceiling.", rich_help_panel=ALONE)
+Floor = typer.Option(help="Least mean score, whoever answers.", rich_help_panel=ALONE)
+MinScore = typer.Option(
+    help="Least mean score of answers not given by the ceiling.", rich_help_panel=ALONE
+)
+MinAgreement = typer.Option(
+    help="Least share of these that equal the ceiling's.", rich_help_panel=ALONE
+)
+MaxDisagreement = typer.Option(
+    help="Largest share of all answers that differ from it.", rich_help_panel=ALONE
+)
+Delta = typer.Option(help="Chance of a wrong promise; 0.1 by default.", rich_help_panel=ALONE)
 
 
 def certify(
@@ -52,12 +63,12 @@ def certify(
     ceiling: Annotated[
         str, typer.Option(help="The tier to measure against.", rich_help_panel=ALONE)
     ] = "",
-    max_loss: Fraction = None,
-    floor: Fraction = None,
-    min_score: Fraction = None,
-    min_agreement: Fraction = None,
-    max_disagreement: Fraction = None,
-    delta: Fraction = None,
+    max_loss: Annotated[float | None, MaxLoss] = None,
+    floor: Annotated[float | None, Floor] = None,
+    min_score: Annotated[float | None, MinScore] = None,
+    min_agreement: Annotated[float | None, MinAgreement] = None,
+    max_disagreement: Annotated[float | None, MaxDisagreement] = None,
+    delta: Annotated[float | None, Delta] = None,
     shares: Annotated[
         str,
         typer.Option(help="Shares of the rows that choose, and that test.", rich_help_panel=ALONE),

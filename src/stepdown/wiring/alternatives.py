@@ -9,7 +9,7 @@ from stepdown.certify.evidence import Certified
 from stepdown.certify.tested import TestedPolicy
 from stepdown.core.replay_array import replay_array
 from stepdown.core.report import Cell, Claim, Column, Table
-from stepdown.wiring.policy_words import short_policy
+from stepdown.wiring.policy_short import short_policy
 from stepdown.wiring.promise_words import figure_name
 
 MOST = 8

@@ -15,7 +15,7 @@ from stepdown.wiring.comparing import LOCKED, spots_of
 from stepdown.wiring.estimating import Floats
 from stepdown.wiring.frontier_file import alternatives_of
 from stepdown.wiring.labels_plot import labels_to_buy
-from stepdown.wiring.policy_words import reachable
+from stepdown.wiring.policy_shape import reachable
 
 BINS = 8
 FITTED = (

@@ -16,7 +16,7 @@ from stepdown.stats.frontier import DeferralCurve
 from stepdown.stats.intervals import Interval
 from stepdown.wiring.estimating import Floats, groups_of
 from stepdown.wiring.frontier_file import Alternative
-from stepdown.wiring.policy_words import reachable
+from stepdown.wiring.policy_shape import reachable
 
 SOURCE = "replayed rows"
 SHARES = (0.5, 0.8)

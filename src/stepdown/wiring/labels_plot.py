@@ -14,7 +14,7 @@ from stepdown.core.report import Plot, Point
 from stepdown.stats.label_curve import MOST_ROWS, rows_for_each
 from stepdown.stats.sequence import FIRST_SHARE
 from stepdown.wiring.estimating import Floats
-from stepdown.wiring.policy_words import short_policy
+from stepdown.wiring.policy_short import short_policy
 
 SHOWN = 24  # points; named are few of them
 NAMED = 6

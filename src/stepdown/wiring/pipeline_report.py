@@ -12,7 +12,8 @@ from stepdown.core.policy import to_plain
 from stepdown.core.report import Claim, Column, Prose, Section, Table
 from stepdown.wiring.estimating import claim_of, saving_of
 from stepdown.wiring.pipelining import CertifiedPipeline
-from stepdown.wiring.policy_words import policy_words, short_policy
+from stepdown.wiring.policy_short import short_policy
+from stepdown.wiring.policy_words import policy_words
 from stepdown.wiring.promise_words import guarantee_words, short_words
 
 SOURCE = "certify messages"

@@ -13,7 +13,8 @@ from stepdown.core.derived import Derived
 from stepdown.core.policy import Policy, Row
 from stepdown.core.replay_array import ReplayedArray
 from stepdown.core.report import Claim, Column, Table
-from stepdown.wiring.policy_words import WHOLE, is_race, reachable, state_words
+from stepdown.wiring.policy_shape import is_race, reachable
+from stepdown.wiring.policy_words import WHOLE, state_words
 
 RARE = 0.01  # of the rows: a state that fewer meet has no line
 MOST = 6  # lines

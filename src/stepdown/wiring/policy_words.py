@@ -5,11 +5,18 @@ It decides nothing: it only reads the table, and the formulas of the derived sig
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import inf
 
 from stepdown.core.derived import TRIAGE, Derived, Lead
-from stepdown.core.policy import Action, Clause, Policy, Row, pair_in, step_of, tiers_in
+from stepdown.core.policy import Action, Clause, Policy, Row, pair_in, tiers_in
+from stepdown.wiring.policy_shape import (
+    answers_alone,
+    is_chain,
+    is_plain_end,
+    is_race,
+    reachable,
+)
 
 DRAW = "draw"
 BESIDE = "nothing beside "  # how the formula of two conditions begins
@@ -18,78 +25,18 @@ WHOLE = 4  # states that one sentence can hold
 
 def policy_words(policy: Policy, derived: Mapping[str, Derived] = {}) -> str:
     """Return a policy in one sentence; a large table gives its entry and its size."""
-    rows = [row for row in reachable(policy) if not _plain_end(row)]
+    rows = [row for row in reachable(policy) if not is_plain_end(row)]
     if len(rows) > WHOLE:
         calls = len({tier for row in reachable(policy) for tier in tiers_in(row.called)})
         return f"{_row(policy, rows[0], derived)}; then {len(rows) - 1} states over {calls} tiers"
     said = [_after(policy, row, derived) for row in rows]
-    only = _answers_alone(policy)
+    only = answers_alone(policy)
     return f"always {only}" if only else "; ".join(part for part in said if part)
-
-
-def short_policy(policy: Policy, derived: Mapping[str, Derived] = {}) -> str:
-    """Return a policy in very few words, for a cell: `small ≥ 0.9 → mid ≥ 0.8 → big`."""
-    rows = [row for row in reachable(policy) if row.called]
-    only = _answers_alone(policy)
-    if only:
-        return f"always {only}"
-    entry = policy.by_state[()]
-    if any(is_race(row, derived) for row in reachable(policy)):
-        return _routes(policy, derived)
-    chain = all(len(list(_next(row))) < 2 and len(row.when) < 2 for row in reachable(policy))
-    if not chain and not all(clause.signal == DRAW for clause in entry.when):
-        return f"from {entry.otherwise.target}, {len(rows)} states"
-    if not chain:
-        share = f"{1 - min(1.0, max(0.0, entry.when[0].at_least)):.0%}"
-        return f"{share} {entry.when[0].then.target}, else {entry.otherwise.target}"
-    kept = [_short(row, derived) for row in rows if not _plain_end(row)]
-    return " → ".join([*kept, rows[-1].called[-1]]).replace("?", "")
-
-
-def _routes(policy: Policy, derived: Mapping[str, Derived]) -> str:
-    """The tiers that a route may call, and what a call of the ceiling counts for in score."""
-    called = {tier for row in reachable(policy) for tier in tiers_in(row.called)}
-    among = "/".join(tier for tier in policy.tiers if tier in called)
-    price = _price_of_ceiling(policy, derived)
-    return f"routes {among}" + ("" if price is None else f" at {100 * price:.3g} pt")
-
-
-def _price_of_ceiling(policy: Policy, derived: Mapping[str, Derived]) -> float | None:
-    wanted = Action("call", policy.ceiling)
-    for row in reachable(policy):
-        if row.otherwise == wanted and is_race(row, derived):
-            last = derived[row.when[-1].signal]
-            return last.less[-1] if isinstance(last, Lead) else None
-    return None
-
-
-def is_race(row: Row, derived: Mapping[str, Derived]) -> bool:
-    """Say whether a state takes whichever choice leads all others, as learned routes do.
-
-    Each clause then compares its choice with exactly those that come after it.
-    """
-    leads = [derived.get(clause.signal) for clause in row.when]
-    if not leads or any(clause.at_least != 0 for clause in row.when):
-        return False
-    later: tuple[str, ...] = ()
-    for lead in reversed(leads):
-        if not isinstance(lead, Lead) or (lead.over != later if later else len(lead.over) != 1):
-            return False
-        later = (lead.of, *lead.over)
-    return True
-
-
-def _short(row: Row, derived: Mapping[str, Derived]) -> str:
-    if not row.when:
-        return row.called[-1]
-    clause = row.when[0]
-    what = " lead" if isinstance(derived.get(clause.signal), Lead) else ""
-    return f"{row.called[-1]}{what} ≥ {clause.at_least or 0.0:.3g}"
 
 
 def state_words(policy: Policy, row: Row, derived: Mapping[str, Derived] = {}) -> str:
     """Return what a policy does in one state, "" where it only sends the last answer."""
-    if _plain_end(row):
+    if is_plain_end(row):
         return ""
     if is_race(row, derived) or not row.when:
         return _choices(row)
@@ -107,40 +54,10 @@ def _choices(row: Row) -> str:
     return ", or ".join([*said, *other])
 
 
-def reachable(policy: Policy) -> tuple[Row, ...]:
-    """Return the rows that a walk can meet where all is as foreseen, nearest first."""
-    found: dict[tuple[str, ...], Row] = {}
-    waiting: list[tuple[str, ...]] = [()]
-    while waiting:
-        row = policy.by_state[waiting.pop(0)]
-        found[row.called] = row
-        waiting += [state for state in _next(row) if state not in found and state not in waiting]
-    return tuple(found.values())
-
-
-def _next(row: Row) -> Iterator[tuple[str, ...]]:
-    steps = (step_of(action) for action in row.actions)
-    return ((*row.called, step) for step in steps if step is not None)
-
-
-def _answers_alone(policy: Policy) -> str:
-    """The tier that answers everything, "" where there is more to say."""
-    entry, *rest = reachable(policy)
-    alone = not entry.when and len(rest) == 1 and _plain_end(rest[0])
-    return entry.otherwise.target if alone else ""
-
-
-def _plain_end(row: Row) -> bool:
-    """Whether a state only sends the last answer: nobody needs to be told."""
-    last = row.called[-1] if row.called else ""
-    return not row.when and row.otherwise == Action("accept", last) if last else False
-
-
 def _after(policy: Policy, row: Row, derived: Mapping[str, Derived]) -> str:
     """Words for a state; in a chain the tier that was just named needs no second naming."""
-    chain = all(len(list(_next(r))) < 2 for r in reachable(policy))
     said = _row(policy, row, derived)
-    return said if chain or not row.called else f"after {_names(row.called)} {said}"
+    return said if is_chain(policy) or not row.called else f"after {_names(row.called)} {said}"
 
 
 def _row(policy: Policy, row: Row, derived: Mapping[str, Derived]) -> str:

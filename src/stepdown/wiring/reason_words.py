@@ -15,6 +15,7 @@ REASONS = {
     "no_confidence": "what should have been compared was unknown",
     "last_tier": "no stronger tier is left",
     "mix": "by the random share of the policy",
+    "agree": "two tiers gave the same answer",
     "worth_calling": "asking it was expected to gain more than it costs",
     "worth_most": "no further call was expected to gain what it costs",
     "unsure": "the draft was less sure than the declared limit",

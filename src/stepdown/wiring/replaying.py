@@ -24,8 +24,9 @@ from stepdown.wiring.comparing import Comparison, compare
 from stepdown.wiring.estimating import difference_of, mean_of, negated, saving_of
 from stepdown.wiring.foretelling import with_read_signals
 from stepdown.wiring.frontier_file import read_frontier
+from stepdown.wiring.policy_shape import reachable
 from stepdown.wiring.policy_states import StateLines, is_long, state_lines
-from stepdown.wiring.policy_words import policy_words, reachable
+from stepdown.wiring.policy_words import policy_words
 from stepdown.wiring.promise_check import SOURCE, Kept, check, delivered
 
 AGREEMENT = ("min_agreement", "max_disagreement")
