@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from stepdown.certify.calibration import with_confidence
 from stepdown.certify.certify import certify_task
 from stepdown.certify.evidence import Certified, Evidence, Terms
+from stepdown.certify.supply import Sources, supplied
 from stepdown.core.confidence import Calibrator
+from stepdown.core.derived import Derived
 from stepdown.core.outcome import Outcome
 from stepdown.core.policy import Policy
 from stepdown.core.replay_array import Panel, replay_array
@@ -52,7 +54,11 @@ class World(Struct, frozen=True):
         )
 
     def true_loss(
-        self, policy: Policy, maps: Mapping[str, Calibrator], points: int = 20_000
+        self,
+        policy: Policy,
+        maps: Mapping[str, Calibrator],
+        points: int = 20_000,
+        derived: Mapping[str, Derived] = {},
     ) -> float:
         """Return the loss of a policy on endless rows: expected scores on a fine lattice."""
         steps = np.arange(points)
@@ -70,7 +76,8 @@ class World(Struct, frozen=True):
             failure={t: np.zeros(points, dtype=np.int32) for t in tiers},
             signals={f"{t}.label_prob": signal[t] for t in tiers},
         )
-        done = replay_array(policy, with_confidence(table, maps))
+        table = supplied(with_confidence(table, maps), policy.signals, Sources(0))
+        done = replay_array(policy, table, derived)
         return float((score["big"] - done.score).mean())
 
 

@@ -164,3 +164,8 @@ def test_rows_without_a_right_answer_are_counted_where_errors_are_promised() -> 
     said = on(TUNE, rows, Promise(floor=0.8, recall={"x": 0.5})).warnings
     assert any("25 certify rows have no right answer" in one for one in said)
     assert not any("right answer" in one for one in on(TUNE, rows, FLOOR).warnings)
+
+
+def test_a_ceiling_that_is_wrong_on_every_row_is_said() -> None:
+    done = promised(even(0.9, 0.0), Promise(max_loss=0.05), 60)
+    assert any("wrong on every row" in said for said in done.warnings)

@@ -288,3 +288,13 @@ def test_copies_of_rows_do_not_make_up_for_rows() -> None:
     assert "One row of each group" in done.tested.assumptions
     alone = [msgspec.structs.replace(o, group=None) for o in rows]
     assert certified(tune, alone).state == "certified"
+
+
+def test_thresholds_set_by_hand_keep_the_polish_that_the_task_asks_for() -> None:
+    task = msgspec.structs.replace(
+        TASK, thresholds={"small": 0.5}, customer_facing=True, finish="always"
+    )
+    done = run(GOOD, task=task)
+    kinds = {a.kind for row in done.locked.policy.rows for a in row.actions}
+    assert "polish" in kinds
+    assert "polished by big" in " ".join(done.locked.guarantee.assumptions)

@@ -22,6 +22,7 @@ from stepdown.certify.calibration import with_confidence
 from stepdown.certify.case import case_of, given
 from stepdown.certify.certify import certify_task, search
 from stepdown.certify.evidence import Certified, Evidence
+from stepdown.certify.routing import mix
 from stepdown.certify.supply import Sources, raw_signals, supplied
 from stepdown.certify.tested import shared
 from stepdown.certify.verifier import with_shapes
@@ -267,3 +268,12 @@ def test_a_formula_that_policies_read_differently_is_not_shared() -> None:
         alone = replay_array(one.policy, table, one.derived)
         together = replay_array(one.policy, table.with_derived(made), one.derived)
         assert np.array_equal(alone.answer_at, together.answer_at)
+
+
+def test_a_mix_asks_the_dearer_tier_where_its_draw_is_not_known() -> None:
+    table = drawn(50, "a")
+    done = replay_array(mix("small", "big", 0.3, TIERS), table)
+    assert done.answered_by("big").all()
+    shared_out = supplied(drawn(4000, "a"), ["draw"], Sources(1))
+    done = replay_array(mix("small", "big", 0.3, TIERS), shared_out)
+    assert float(done.answered_by("big").mean()) == pytest.approx(0.3, abs=0.03)

@@ -32,7 +32,8 @@ def trial(world: World, task: Task, n: int, seed: int) -> Certified:
 
 def breaks(world: World, done: Certified, place: int) -> bool:
     """Tell whether the policy at a place of the path really loses more than was promised."""
-    return world.true_loss(done.along[place].policy, done.locked.confidence) > MAX_LOSS + 1e-4
+    one, maps = done.along[place], done.locked.confidence
+    return world.true_loss(one.policy, maps, derived=one.derived) > MAX_LOSS + 1e-4
 
 
 def best_looking(done: Certified) -> int:

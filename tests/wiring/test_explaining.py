@@ -34,8 +34,8 @@ def test_a_threshold_is_said_in_words_too() -> None:
         attempt(why="entry", threshold=0.9, decision="call big", reason="low_confidence")
     )
     assert said == (
-        "1. small was asked: the policy starts there. big was next: the confidence was below the "
-        "threshold."
+        "1. small was asked: the policy starts there. big was next: what was compared stayed "
+        "below the threshold."
     )
 
 

@@ -12,7 +12,7 @@ from stepdown.certify import auto, stating
 from stepdown.certify.case import FEWEST, Case, case_of, given
 from stepdown.certify.evidence import Certified, Evidence, Terms
 from stepdown.certify.finishing import Finished, finish_words, finished, is_measured
-from stepdown.certify.locking import all_tiers, locked_task
+from stepdown.certify.locking import all_tiers, locked_task, polisher_is_recorded
 from stepdown.certify.looks import Spent, spend
 from stepdown.certify.needed import rows_needed
 from stepdown.certify.offered import Offer, offers
@@ -168,9 +168,7 @@ class _Sent(Struct, frozen=True):
 def _finished(case: Case, one: Searched) -> _Sent:
     """Add the task's polish, where the outcomes do not hold it already."""
     task = case.task
-    by = task.polish_by or task.ceiling
-    recorded = by in case.terms.tiers and case.terms.tiers[by].recorded
-    made = finished(one.policy, task, can_polish=not recorded)
+    made = finished(one.policy, task, can_polish=not polisher_is_recorded(task, case.terms))
     words = finish_words(task, made, measured=is_measured(made, case.table))
     return _Sent(made, (words,) if words else ())
 

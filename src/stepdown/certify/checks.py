@@ -184,7 +184,15 @@ def _about_truths(task: Task, certify: Panel, reference: str) -> Iterator[str]:
 
 
 def _about_ceiling(task: Task, tune: Panel, certify: Panel, reference: str) -> Iterator[str]:
-    if task.ceiling not in certify.score or reference != "ceiling":
+    if task.ceiling not in certify.score:
+        return
+    right = np.concatenate([t.score[task.ceiling] for t in (tune, certify) if t.n])
+    if (right[~np.isnan(right)] == 0).all():
+        yield (
+            f"The ceiling {task.ceiling!r} is wrong on every row: is it scored against the right "
+            "answers, in the shape that they have?"
+        )
+    if reference != "ceiling":
         return
     said = "so what is promised is agreement with it; its own errors are not covered"
     if perfect(task, tune, certify):

@@ -21,6 +21,12 @@ def all_tiers(policy: Policy, order: tuple[str, ...]) -> Policy:
     return structs.replace(policy, tiers=order)
 
 
+def polisher_is_recorded(task: Task, terms: Terms) -> bool:
+    """Say whether the tier that polishes is a recording, which cannot."""
+    by = task.polish_by or task.ceiling
+    return by in terms.tiers and terms.tiers[by].recorded
+
+
 def locked_task(
     task: Task,
     terms: Terms,

@@ -231,9 +231,12 @@ def static_candidates(fitted: Fit, order: tuple[str, ...]) -> Iterable[Candidate
 
 
 def mix(low: str, high: str, share: float, order: tuple[str, ...]) -> Policy:
-    """Return the policy that asks `high` for a random `share` of queries, `low` for the rest."""
-    dearer = Clause(DRAW, 1 - share, Action("call", high), "mix")
-    entry = Row(called=(), when=(dearer,), otherwise=Action("call", low), reason="mix")
+    """Return the policy that asks `high` for a random `share` of queries, `low` for the rest.
+
+    Where the draw is not known `high` is asked, so that a gap never makes an answer worse.
+    """
+    cheaper = Clause(DRAW, share, Action("call", low), "mix")
+    entry = Row(called=(), when=(cheaper,), otherwise=Action("call", high), reason="mix")
     ends = [
         Row(called=(t,), otherwise=Action("accept", t), reason="last_tier") for t in (low, high)
     ]

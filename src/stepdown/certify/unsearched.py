@@ -7,7 +7,8 @@ from msgspec import structs
 from stepdown.certify import auto, stating
 from stepdown.certify.case import Case, Given, binary_scores
 from stepdown.certify.evidence import Certified, Evidence, Terms
-from stepdown.certify.locking import all_tiers, locked_task
+from stepdown.certify.finishing import finish_words, finished, is_measured
+from stepdown.certify.locking import all_tiers, locked_task, polisher_is_recorded
 from stepdown.certify.looks import SHOWN, rows_digest, spend
 from stepdown.core.digest import digest, seed_from
 from stepdown.core.lock import LockedTask
@@ -39,7 +40,12 @@ def declared(case: Case) -> Certified:
         looks=spent.looks,
         why="Thresholds were set by hand in stepdown.toml; nothing is certified.",
     )
-    locked = locked_task(task, terms, case.maps, policy, {}, guarantee, case.table, done)
+    sent = finished(policy, task, can_polish=not polisher_is_recorded(task, terms))
+    words = finish_words(task, sent, measured=is_measured(sent, case.table))
+    guarantee = structs.replace(guarantee, assumptions=(words,) if words else ())
+    locked = locked_task(
+        task, terms, case.maps, sent.policy, sent.derived, guarantee, case.table, done
+    )
     return structs.replace(_alone(task, locked, case.table, case.dropped), warnings=case.warnings)
 
 

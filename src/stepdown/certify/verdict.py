@@ -75,11 +75,11 @@ def _certified(one: Certified, rules: Rules) -> Verdict | None:
     if one.state != "certified":
         return None
     kept = 1 - one.locked.kept.get(one.task.ceiling, 0.0)
-    gain = _best_gain(one)
+    gain = _gain(one, one.along[one.chosen]) if one.along and _priced(one) else None
     figures = {"kept": kept} | _figures("gain_over_hull", gain)
     alone = not one.along or _single(one.along[one.chosen])
     if not alone and gain is not None and not _surely(gain, rules):
-        said = "It keeps its promise, but no policy surely beats a random mix of single tiers."
+        said = "It keeps its promise, but does not surely beat a random mix of single tiers."
         return Verdict("do_not_route", said, figures)
     said = f"{100 * kept:.3g}% of the calls need no ceiling, and the promise holds."
     return Verdict("route", said, figures)
@@ -157,6 +157,10 @@ def _single(one: Searched) -> str | None:
     rows = one.policy.rows
     alone = len(rows) == 2 and not any(row.when for row in rows)
     return rows[0].otherwise.target if alone else None
+
+
+def _priced(one: Certified) -> bool:
+    return all(found.cost_usd is not None for found in one.found)
 
 
 def _best_gain(one: Certified) -> Estimate | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from stepdown.config.naming import nearest
+from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.schema import (
     AuditKeys,
@@ -210,6 +210,7 @@ def _check_shares(data: DataKeys | None) -> None:
 
 
 def _tier(name: str, said: TierKeys) -> Tier:
+    check_tier(name)
     if ":" not in said.model:
         raise ConfigError(
             f"tiers.{name}.model: {said.model!r} names no adapter.",
@@ -242,6 +243,7 @@ def _place(said: TierKeys) -> Place:
 def _task(
     name: str, said: TaskKeys, tiers: Mapping[str, Tier], bought: Mapping[str, Bought]
 ) -> Task:
+    check_task(name)
     for tier in [*said.tiers, *said.prompts, *said.thresholds]:
         if tier not in tiers:
             raise ConfigError(f"tasks.{name}: no tier {tier!r}.", nearest(tier, tiers, "tiers"))

@@ -11,10 +11,12 @@ from stepdown.core.trace import Attempt
 REASONS = {
     "entry": "the policy starts there",
     "confident": "its confidence reached the threshold",
-    "low_confidence": "the confidence was below the threshold",
+    "low_confidence": "what was compared stayed below the threshold",
     "no_confidence": "what should have been compared was unknown",
     "last_tier": "no stronger tier is left",
     "mix": "by the random share of the policy",
+    "cross_check": "to compare its answer with the one before",
+    "vouched": "the bought signal reached its threshold",
     "agree": "two tiers gave the same answer",
     "worth_calling": "asking it was expected to gain more than it costs",
     "worth_most": "no further call was expected to gain what it costs",

@@ -1,0 +1,28 @@
+"""Names that would be read as something else are refused where they are written."""
+
+import pytest
+
+from stepdown.config.naming import check_task, check_tier
+from stepdown.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "mistralai/Mixtral-8x7B", "small one", "größe"])
+def test_a_tier_may_be_named_as_models_are(name: str) -> None:
+    check_tier(name)
+
+
+@pytest.mark.parametrize("name", ["a=b", "?vote", "draft>polish", "triage", "draw", "prompt", " "])
+def test_a_tier_is_not_named_like_a_signal_or_an_outcome(name: str) -> None:
+    with pytest.raises(ConfigError, match="Rename|name"):
+        check_tier(name)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a\\b", ""])
+def test_a_task_is_not_named_like_a_path(name: str) -> None:
+    with pytest.raises(ConfigError, match="slash"):
+        check_task(name)
+
+
+@pytest.mark.parametrize("name", ["intent", "intent v2", "absicht.de"])
+def test_other_names_of_tasks_are_fine(name: str) -> None:
+    check_task(name)
