@@ -6,7 +6,7 @@ from stepdown.config.naming import check_task, check_tier
 from stepdown.errors import ConfigError
 
 
-@pytest.mark.parametrize("name", ["gpt-4.1", "mistralai/Mixtral-8x7B", "small one", "größe"])
+@pytest.mark.parametrize("name", ["gpt-4.1", "mistralai/Mixtral-8x7B", "small one", "grand modèle"])
 def test_a_tier_may_be_named_as_models_are(name: str) -> None:
     check_tier(name)
 

@@ -56,7 +56,7 @@ def supplied(table: Panel, wanted: Iterable[str], sources: Sources) -> Panel:
     for tier in sorted(_shaped(missing) & set(table.texts)):
         table = with_shapes(table, tier)
     if sources.triage is not None and any(name.startswith(f"{TRIAGE}.") for name in missing):
-        table = _foretold(table, sources.triage, vectors_of(table, sources.encoder))
+        table = _foretold(table, sources, sources.triage)
     return table
 
 
@@ -81,7 +81,23 @@ def has_prompts(table: Panel) -> bool:
     return len(table.prompts) == table.n and all(prompt is not None for prompt in table.prompts)
 
 
-def _foretold(table: Panel, triage: Triage, vectors: NDArray[np.float32] | None) -> Panel:
+def _foretold(table: Panel, sources: Sources, triage: Triage) -> Panel:
+    """Foretell row by row: a row without its prompt is not known to a triage that reads prompts."""
+    told = np.array([prompt is not None for prompt in table.prompts], dtype=bool)
+    if triage.card.encoder is None or told.all():
+        return _read(table, triage, vectors_of(table, sources.encoder))
+    rows = np.flatnonzero(told)
+    part = table.take(rows)
+    if rows.size:
+        part = _read(part, triage, vectors_of(part, sources.encoder))
+    for name in [f"{TRIAGE}.{tier}" for tier in (*triage.tiers, "familiar")]:
+        values = np.full(table.n, np.nan)
+        values[rows] = part.signals.get(name, np.nan)
+        table = table.with_signal(name, values)
+    return table
+
+
+def _read(table: Panel, triage: Triage, vectors: NDArray[np.float32] | None) -> Panel:
     shapes = shapes_of([str(prompt) for prompt in table.prompts]) if has_prompts(table) else None
     foreseen = triage.predict(_segments(table), vectors, shapes)
     return _with_foreseen(table, triage, foreseen, vectors)
