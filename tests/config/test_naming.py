@@ -13,7 +13,7 @@ def test_a_tier_may_be_named_as_models_are(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a=b", "?vote", "draft>polish", "triage", "draw", "prompt", " "])
 def test_a_tier_is_not_named_like_a_signal_or_an_outcome(name: str) -> None:
-    with pytest.raises(ConfigError, match="Rename|name"):
+    with pytest.raises(ConfigError, match="the name"):
         check_tier(name)
 
 
