@@ -25,39 +25,33 @@ Combination = tuple[int, ...]  # a place on each step's own path; 0 is its ceili
 LEVELS = 24  # combinations tested at most: each may need the steps that are fed to run again
 
 
-class Move(Struct, frozen=True):
-    """One step of the pipeline moving down, with what that saves and loses on tune rows."""
-
-    step: int
-    to: int
-    ratio: float
-
-
 def combinations(steps: Sequence[Sequence[Searched]], longest: int = LEVELS) -> list[Combination]:
     """Return the joint path: the ceiling everywhere first, the cheapest everywhere last.
 
-    Each move is the one that saves most for what it loses on the tune rows (the greedy order of
-    the knapsack: Dantzig 1957). `steps` are the steps' own paths, the ceiling first. Where a cost
-    is unknown the share that its ceiling answers stands for it, in all steps.
+    The step moves that can save most for what it loses on the tune rows (the greedy order of the
+    knapsack: Dantzig 1957), by one place, so that the test may stop in between. `steps` are the
+    steps' own paths, the ceiling first. Where a cost is unknown the share that its ceiling answers
+    stands for it, in all steps.
     """
     priced = all(one.cost_usd is not None for path in steps for one in path)
     at = [0] * len(steps)
     found = [tuple(at)]
-    while (move := _best(steps, at, priced=priced)) is not None:
-        at[move.step] = move.to
+    while (step := _best(steps, at, priced=priced)) is not None:
+        at[step] += 1
         found.append(tuple(at))
     if len(found) <= longest:
         return found
     return [found[i] for i in sorted({round(i) for i in np.linspace(0, len(found) - 1, longest)})]
 
 
-def _best(steps: Sequence[Sequence[Searched]], at: Sequence[int], *, priced: bool) -> Move | None:
+def _best(steps: Sequence[Sequence[Searched]], at: Sequence[int], *, priced: bool) -> int | None:
+    """Return the step that has the best move left, None when none has any."""
     moves = [
-        Move(place, to, _ratio(path[at[place]], path[to], priced=priced))
+        (_ratio(path[at[place]], path[to], priced=priced), -to, place)
         for place, path in enumerate(steps)
         for to in range(at[place] + 1, len(path))
     ]
-    return max(moves, key=lambda move: (move.ratio, -move.to)) if moves else None
+    return max(moves)[2] if moves else None
 
 
 def _ratio(now: Searched, then: Searched, *, priced: bool) -> float:
