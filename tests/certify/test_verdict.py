@@ -83,6 +83,6 @@ def test_a_policy_that_learned_something_but_may_not_serve_leaves_the_ceiling() 
 
     done = on(drawn(300, "t"), drawn(301, "c"), Promise(floor=0.999))
     found = verdict(done)
-    assert (done.state, found.kind) == ("ceiling", "stay")
+    assert (done.state, found.kind) == ("ceiling", "do_not_route")
     assert found.figures["gain_over_hull_low"] > 0
     assert "does not keep floor" in found.reason

@@ -22,7 +22,7 @@ from stepdown.core.replay_array import Panel, replay_array
 from stepdown.stats.frontier import hull, hull_mix, hull_score
 
 Kind = Literal[
-    "route", "do_not_route", "change_tiers", "fine_tune", "label_more", "stay", "declared"
+    "route", "do_not_route", "change_tiers", "fine_tune", "label_more", "declared"
 ]
 
 
@@ -130,7 +130,8 @@ def _without_promise(one: Certified, rules: Rules) -> Verdict:
     if gain is not None and not _surely(gain, rules):
         said = "no policy surely beats a random mix of single tiers at the same cost"
         return Verdict("do_not_route", f"Nothing cheaper passed, and {said}.", figures)
-    return Verdict("stay", one.locked.guarantee.why or "No cheaper policy passed.", figures)
+    why = one.locked.guarantee.why or "No cheaper policy passed."
+    return Verdict("do_not_route", why, figures)
 
 
 def _best_small(one: Certified) -> tuple[str, Estimate] | None:

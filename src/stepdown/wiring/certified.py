@@ -37,7 +37,6 @@ KINDS: dict[Kind, str] = {
     "change_tiers": "Change tiers",
     "fine_tune": "Fine-tune",
     "label_more": "Label more",
-    "stay": "Stay on the ceiling",
     "declared": "Declared, not certified",
 }
 
