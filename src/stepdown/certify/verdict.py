@@ -21,9 +21,7 @@ from stepdown.core.lock import Estimate
 from stepdown.core.replay_array import Panel, replay_array
 from stepdown.stats.frontier import hull, hull_mix, hull_score
 
-Kind = Literal[
-    "route", "do_not_route", "change_tiers", "fine_tune", "label_more", "declared"
-]
+Kind = Literal["route", "do_not_route", "change_tiers", "fine_tune", "label_more", "declared"]
 
 
 class Rules(Struct, frozen=True):
