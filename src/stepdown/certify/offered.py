@@ -6,13 +6,13 @@ with the score that it had on rows which its fit did not see.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
 from stepdown.certify.case import Case
 from stepdown.certify.finishing import finished, is_measured
-from stepdown.certify.routing import Fit, fit_routing, routed_candidates, static_candidates
+from stepdown.certify.routing import Candidate, candidates_of, fit_routing
 from stepdown.certify.search import agreeing_cascades, bought_cascades, candidates
 from stepdown.certify.supply import DRAW, Sources, has_prompts, supplied, with_triage
 from stepdown.certify.verifier import with_shapes
@@ -88,7 +88,7 @@ def _with_routes(case: Case, sample: Panel, plain: list[Offer]) -> Offers:
     table = supplied(_shaped(case, table), (DRAW, SIZE), sources)
     fitted = fit_routing(table, case.order, case.task.ceiling, table.groups, case.rows.seed)
     table = table.with_derived(fitted.shared)
-    routes = tuple(_routes(fitted, case.order))
+    routes = map(_learned, candidates_of(fitted, case.order))
     return Offers((*plain, *routes), table, sources, fitted.verdict)
 
 
@@ -101,9 +101,5 @@ def _shaped(case: Case, table: Panel) -> Panel:
     return table
 
 
-def _routes(fitted: Fit, order: tuple[str, ...]) -> Iterator[Offer]:
-    for one in static_candidates(fitted, order):
-        yield Offer(one.policy, one.derived)
-    if fitted.verdict.route:
-        for one in routed_candidates(fitted, order):
-            yield Offer(one.policy, one.derived, one.score)
+def _learned(one: Candidate) -> Offer:
+    return Offer(one.policy, one.derived, one.score if one.kind == "routed" else None)

@@ -77,7 +77,13 @@ def routing_candidates(
     on these rows says so. `groups` (default: the panel's) keep rows together that are not
     independent; `seed` is a digest of the data. A mix needs the signal `draw`.
     """
-    fitted = fit_routing(tune, order, ceiling, groups, seed)
+    yield from candidates_of(fit_routing(tune, order, ceiling, groups, seed), order, gated=gated)
+
+
+def candidates_of(
+    fitted: Fit, order: tuple[str, ...], *, gated: bool = True
+) -> Iterator[Candidate]:
+    """Yield the candidates of a fit: the static hull, and the routed policies if they pay."""
     yield from static_candidates(fitted, order)
     if fitted.verdict.route or not gated:
         yield from routed_candidates(fitted, order)
