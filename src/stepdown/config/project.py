@@ -231,6 +231,7 @@ def _tier(name: str, said: TierKeys) -> Tier:
         timeout_s=said.timeout_s,
         base_url=said.base_url,
         api_key_env=said.api_key_env,
+        dimensions=said.dimensions,
     )
 
 

@@ -50,7 +50,8 @@ class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
     `place` says where the data go. Without it: embedded; for a hosted wire self_hosted when it has
     a `base_url` of its own, else vendor. `recording` says what the answers of a recorded tier are;
-    every table that shows the tier repeats it.
+    every table that shows the tier repeats it. `dimensions` is the length of the vectors that an
+    embed task asks an `openai:` tier for.
     """
 
     model: str
@@ -61,6 +62,7 @@ class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Positive = 60.0
     base_url: str | None = None
     api_key_env: str | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
 
 
 class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,7 +45,7 @@ class Price(Struct, frozen=True, omit_defaults=True):
 
 
 class Tier(Struct, frozen=True, kw_only=True):
-    """A tier as configured.
+    """A tier as configured. `dimensions` is the length of vectors that an embed task asks for.
 
     `model` names the adapter and what it loads (`llama:smollm2-135m-instruct`,
     `head:static-minilm-256`, `recorded:frontier.jsonl`, `openai:MODEL`, `rule:NAME`).
@@ -60,6 +60,7 @@ class Tier(Struct, frozen=True, kw_only=True):
     timeout_s: float = 60.0
     base_url: str | None = None
     api_key_env: str | None = None
+    dimensions: int | None = None
 
     @property
     def adapter(self) -> str:

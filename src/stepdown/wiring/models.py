@@ -10,6 +10,7 @@ from stepdown.config.project import Project
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
+from stepdown.ports.embedder import Embedder
 from stepdown.ports.encoder import Encoder
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from stepdown.train.expert import Expert
 
 STATIC = "static-minilm-256"
+EMBEDDING = ("encoder", "openai")  # adapters that can embed
 
 
 class ModelShop:
@@ -39,6 +41,7 @@ class ModelShop:
         self._built: dict[tuple[str, str], Model] = {}
         self._shared: dict[str, Model] = {}
         self._encoders: dict[str, Encoder] = {}
+        self._embedders: dict[str, Embedder] = {}
 
     @cached_property
     def registry(self) -> Registry:
@@ -63,6 +66,17 @@ class ModelShop:
             self._encoders[name] = self._open_encoder(name)
         return self._encoders[name]
 
+    def embedder(self, tier_name: str) -> Embedder:
+        """Return what embeds at a tier; one serves every embed task that names the tier.
+
+        Raises:
+            ConfigError: its adapter embeds nothing.
+            WeightsError: its files are missing or differ.
+        """
+        if tier_name not in self._embedders:
+            self._embedders[tier_name] = self._open_embedder(self._project.tiers[tier_name])
+        return self._embedders[tier_name]
+
     def forget(self, task: Task, tier: str) -> None:
         """Build the model anew at its next use, because it was trained again."""
         self._built.pop((task.name, tier), None)
@@ -71,8 +85,11 @@ class ModelShop:
         """Let go of every model."""
         for model in {id(m): m for m in [*self._built.values(), *self._shared.values()]}.values():
             await model.aclose()
+        for embedder in self._embedders.values():
+            await embedder.aclose()
         self._built.clear()
         self._shared.clear()
+        self._embedders.clear()
 
     def _build(self, task: Task, tier: Tier) -> Model:
         makers: dict[str, Callable[[Task, Tier], Model]] = {
@@ -83,6 +100,12 @@ class ModelShop:
             "openai": self._openai,
             "anthropic": self._anthropic,
         }
+        if tier.adapter == "encoder":
+            raise ConfigError(
+                f"tasks.{task.name}: the tier {tier.name!r} is an encoder, which embeds and "
+                f"answers nothing else.",
+                'Use it in a task with kind = "embed", or train a head on it: `head:ENCODER`.',
+            )
         if tier.adapter not in makers:
             raise ConfigError(
                 f"tiers.{tier.name}.model: unknown adapter {tier.adapter!r}.",
@@ -127,6 +150,31 @@ class ModelShop:
             )
         head = load_head(self.registry.folder / artifact.file, artifact.digest)
         return Expert(head, self.encoder(tier.target))
+
+    def _open_embedder(self, tier: Tier) -> Embedder:
+        from stepdown.adapters.models.encoder import EncoderEmbedder
+
+        if tier.adapter == "openai":
+            return self._hosted_embedder(tier)
+        if tier.adapter == "encoder":
+            return EncoderEmbedder(self.encoder(tier.target), in_thread=tier.target != STATIC)
+        raise ConfigError(
+            f"tiers.{tier.name}.model: {tier.model!r} embeds nothing.",
+            f"For an embed task: {', '.join(f'`{name}:WHAT`' for name in EMBEDDING)}.",
+        )
+
+    def _hosted_embedder(self, tier: Tier) -> Embedder:
+        from stepdown.adapters.models.wire.embeddings import OpenAIEmbedder
+        from stepdown.adapters.models.wire.openai import DEFAULT_BASE
+
+        named = tier.api_key_env or "OPENAI_API_KEY"
+        return OpenAIEmbedder(
+            tier.target,
+            base_url=tier.base_url or DEFAULT_BASE,
+            api_key=self._key(tier, named),
+            api_key_env=named,
+            dimensions=tier.dimensions,
+        )
 
     def _open_encoder(self, name: str) -> Encoder:
         if name == STATIC:
