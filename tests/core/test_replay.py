@@ -1,11 +1,14 @@
 """The two replays agree with each other, for every policy and outcome."""
 
 import math
+from collections.abc import Mapping
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from policy_strategies import formulas, policies, policies_with, tables
+from hypothesis import strategies as st
+from policy_strategies import NUMBERS, TIERS, formulas, policies, policies_with, tables
 
 from stepdown.core.derived import Derived
 from stepdown.core.outcome import Outcome
@@ -34,12 +37,19 @@ def vector_panel(data: Data) -> Panel:
     return table
 
 
-def assert_same(policy: Policy, derived: dict[str, Derived], data: Data, table: Panel) -> None:
+def assert_same(
+    policy: Policy,
+    derived: dict[str, Derived],
+    data: Data,
+    table: Panel,
+    deadline_s: float | None = None,
+    needs_s: Mapping[str, float] = {},
+) -> None:
     outcomes, free = data
-    vector = replay_array(policy, table, derived)
+    vector = replay_array(policy, table, derived, deadline_s=deadline_s, needs_s=needs_s)
     for i, query in enumerate(table.query_ids):
         rows = {o.tier: o for o in outcomes if o.query_id == query}
-        scalar = replay(policy, rows, free[query], derived)
+        scalar = replay(policy, rows, free[query], derived, deadline_s=deadline_s, needs_s=needs_s)
         assert vector.answer[i] == scalar.answer
         assert vector.called[i] == scalar.called
         assert vector.reason[i] == scalar.reason
@@ -71,6 +81,31 @@ def test_derived_signals_that_were_made_beforehand_change_nothing(made: Made, da
     policy, derived = made
     table = vector_panel(data).with_derived(derived)
     assert_same(policy, derived, data, table)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    policies_with(formulas()),
+    tables(),
+    st.sampled_from((0.0, 0.5, 1.0, 1.75)),
+    st.dictionaries(st.sampled_from(TIERS), NUMBERS),
+)
+def test_with_a_deadline_both_replays_skip_the_same_tiers(
+    made: Made, data: Data, deadline_s: float, needs_s: dict[str, float]
+) -> None:
+    policy, derived = made
+    assert_same(policy, derived, data, vector_panel(data), deadline_s, needs_s)
+
+
+def test_a_tier_that_cannot_make_the_deadline_is_skipped_outside_the_guarantee() -> None:
+    doubtful = msgspec.structs.replace(outcome("a", 0.5, 0.1, 0.0), latency_s=0.25)
+    rows = {"a": doubtful, "b": outcome("b", 1.0, None, 0.0)}
+    policy = cascade(("a", "b"), (0.8,))
+    late = replay(policy, rows, deadline_s=1.0, needs_s={"b": 2.0})
+    assert (late.answer, late.reason, late.outside_guarantee) == ("a", "deadline", "deadline")
+    assert replay(policy, rows, deadline_s=2.5, needs_s={"b": 2.0}).answer == "b"
+    over = replay(policy, rows, deadline_s=0.0)
+    assert (over.answer, over.outside_guarantee) == (None, "deadline")
 
 
 def outcome(tier: str, score: float, confidence: float | None, cost: float | None) -> Outcome:

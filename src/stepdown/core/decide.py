@@ -22,13 +22,17 @@ class Observation(Struct, frozen=True):
     `signals` maps a name such as `expert.confidence` or `draw` to its value, None when it could
     not be read. `invalid` maps a called tier to why its answer must not be sent (invalid_output,
     truncated, provider_error, incapable...). `unavailable` maps a tier to why it cannot be called
-    (down, boundary, incapable, deadline, no recording), and `polish TIER` to why it cannot polish.
+    (down, boundary, incapable, no recording), and `polish TIER` to why it cannot polish. `left_s`
+    is the time that remains, None without a deadline; `needs_s` maps a tier to the time that a call
+    of it takes, where that is known.
     """
 
     called: tuple[str, ...] = ()
     signals: Mapping[str, float | None] = {}
     invalid: Mapping[str, str] = {}
     unavailable: Mapping[str, str] = {}
+    left_s: float | None = None
+    needs_s: Mapping[str, float] = {}
 
 
 class Decision(Struct, frozen=True, omit_defaults=True):
@@ -77,10 +81,18 @@ def _blocked(action: Action, seen: Observation) -> str | None:
     if (sent := answer_in(action, seen.called)) in seen.invalid:
         return seen.invalid[sent]
     if action.kind == "polish":
-        return seen.unavailable.get(str(action)) or seen.unavailable.get(action.target)
+        return seen.unavailable.get(str(action)) or _out_of_reach(action.target, seen)
     if action.kind == "call":
-        return seen.unavailable.get(action.target)
+        return _out_of_reach(action.target, seen)
     return None
+
+
+def _out_of_reach(tier: str, seen: Observation) -> str | None:
+    """Why a tier cannot be asked now: it is not there, or it cannot answer in the time left."""
+    if tier in seen.unavailable:
+        return seen.unavailable[tier]
+    late = seen.left_s is not None and seen.left_s - seen.needs_s.get(tier, 0.0) <= 0
+    return "deadline" if late else None
 
 
 def _by_clause(clause: Clause, action: Action, reason: str, seen: Observation) -> Decision:
@@ -105,6 +117,6 @@ def _beyond(policy: Policy, seen: Observation, why: str) -> Decision:
         if tier in seen.called:
             if tier not in seen.invalid:
                 return Decision(Action("accept", tier), why, outside_guarantee=why)
-        elif tier not in seen.unavailable:
+        elif _out_of_reach(tier, seen) is None:
             return Decision(Action("call", tier), why, outside_guarantee=why)
     return Decision(Action("abstain"), why, outside_guarantee=why)

@@ -34,21 +34,27 @@ def replay(
     outcomes: Mapping[str, Outcome],
     signals: Mapping[str, float | None] | None = None,
     derived: Mapping[str, Derived] = {},
+    *,
+    deadline_s: float | None = None,
+    needs_s: Mapping[str, float] = {},
 ) -> Replayed:
     """Return what `policy` does with the recorded `outcomes` (tier -> outcome) of one query.
 
     `signals` are known before any call (`draw`, triage) or can be bought for nothing; one that
     costs something has an outcome under `?NAME`. A tier without an outcome, or whose outcome failed
     as `unavailable`, cannot be called; the outcome of a polished draft stands under `DRAFT>POLISH`.
-    A polish that fails leaves the draft.
+    A polish that fails leaves the draft. With `deadline_s`, the time left is that less the recorded
+    latencies so far, and unknown when one of them is; `needs_s` is what a call of a tier takes.
     """
     known = dict(signals or {})
     walk = Walk(policy, known, derived)
     for tier in policy.tiers:
         if not _can(outcomes, tier):
             walk.down(tier, "unavailable")
+    walk.needs_s = needs_s
     outside: str | None = None
     while True:
+        walk.left_s = _left(deadline_s, walk.called, outcomes)
         decision = walk.next()
         outside = outside or decision.outside_guarantee
         action = decision.action
@@ -61,6 +67,13 @@ def replay(
             walk.bought(action.target, _bought(action.target, outcomes, known))
         else:
             return _end(walk, decision, outcomes, outside)
+
+
+def _left(
+    deadline_s: float | None, called: tuple[str, ...], outcomes: Mapping[str, Outcome]
+) -> float | None:
+    spent = _total([outcomes[step].latency_s for step in called if _can(outcomes, step)])
+    return None if deadline_s is None or spent is None else deadline_s - spent
 
 
 def _bought(

@@ -277,10 +277,15 @@ def _lead(formula: Lead, inputs: Sequence[Floats]) -> Floats:
 
 
 def replay_array(
-    policy: Policy, table: Panel, derived: Mapping[str, Derived] = {}
+    policy: Policy,
+    table: Panel,
+    derived: Mapping[str, Derived] = {},
+    *,
+    deadline_s: float | None = None,
+    needs_s: Mapping[str, float] = {},
 ) -> ReplayedArray:
-    """Return what `policy` does with every query of `table`."""
-    run = _Run(policy, table, derived)
+    """Return what `policy` does with every query of `table`, within `deadline_s` for each."""
+    run = _Run(policy, table, derived, np.nan if deadline_s is None else deadline_s, needs_s)
     run.state((), np.arange(table.n))
     return run.result()
 
@@ -301,10 +306,19 @@ class _Names:
 class _Run:
     """The books of one vectorised replay: index arrays flow from state to state."""
 
-    def __init__(self, policy: Policy, table: Panel, derived: Mapping[str, Derived]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        table: Panel,
+        derived: Mapping[str, Derived],
+        deadline_s: float,
+        needs_s: Mapping[str, float],
+    ) -> None:
         self.policy = policy
         self.table = table
         self.derived = derived
+        self.deadline_s = deadline_s
+        self.needs_s = needs_s
         self.answers, self.states, self.reasons = _Names(None), _Names(()), _Names(None, "")
         n = table.n
         self.answer = np.zeros(n, dtype=np.int32)
@@ -380,6 +394,9 @@ class _Run:
                 up = up & self.up(polished(tiers_in(called)[-1], action.target), rows)
             self.beyond(called, rows[~up], "unavailable")
             rows = rows[up]
+            late = self.late(action.target, rows)
+            self.beyond(called, rows[late], "deadline")
+            rows = rows[~late]
         self.go(action, called, rows, reason)
 
     def go(self, action: Action, called: tuple[str, ...], rows: Index, reason: str) -> None:
@@ -407,7 +424,7 @@ class _Run:
                 usable = np.ones(rows.size, bool) if failure is None else failure == USABLE
                 self.end(Action("accept", tier), called, rows[usable], why)
             else:
-                usable = self.up(tier, rows)
+                usable = self.up(tier, rows) & ~self.late(tier, rows)
                 self.pay(tier, rows[usable])
                 self.state((*called, tier), rows[usable])
             rows = rows[~usable]
@@ -454,3 +471,8 @@ class _Run:
         if tier not in self.table.available:
             return np.zeros(rows.size, dtype=bool)
         return self.table.available[tier][rows]
+
+    def late(self, tier: str, rows: Index) -> NDArray[np.bool_]:
+        """Say for which queries a tier cannot answer in time; unknown time (NaN) is no reason."""
+        left = self.deadline_s - self.latency[rows]
+        return np.asarray(left - self.needs_s.get(tier, 0.0) <= 0)

@@ -108,7 +108,8 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `label_probs` is a distribution over `Request.labels` (sums to 1), prior-corrected where the
     tier needs it. `field_probs` is a confidence per extracted field. `latency_s` is None when
-    nobody measured it (a recording).
+    nobody measured it (a recording). `retries` counts the tries before this one; `unpriced` those
+    of them that the server may have worked on, whose cost nobody knows.
     """
 
     text: str
@@ -123,6 +124,8 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_token_s: float | None = None
     model: str = ""
     recorded: bool = False
+    retries: int = 0
+    unpriced: int = 0
 
 
 class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):

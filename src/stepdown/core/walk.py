@@ -29,10 +29,19 @@ class Walk:
         self.answers: dict[str, str | None] = {}
         self.invalid: dict[str, str] = {}
         self.unavailable: dict[str, str] = {}
+        self.left_s: float | None = None
+        self.needs_s: Mapping[str, float] = {}
 
     def next(self) -> Decision:
         """Return the next decision for what was seen so far."""
-        seen = Observation(self.called, self._readable(), self.invalid, self.unavailable)
+        seen = Observation(
+            self.called,
+            self._readable(),
+            self.invalid,
+            self.unavailable,
+            self.left_s,
+            self.needs_s,
+        )
         return decide(self.policy, seen)
 
     def _readable(self) -> Mapping[str, float | None]:

@@ -1,0 +1,245 @@
+"""The gate before one tier: how many calls at once, who waits, and whether it is left alone.
+
+It counts what happens to calls and knows nothing of what is in them. One gate serves all tasks
+that use the tier. It belongs to one event loop, so it needs no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+
+from stepdown.core.limits import Limits
+from stepdown.errors import Busy, Down, ModelError, Overloaded, TimedOut
+from stepdown.serve import breaker
+from stepdown.serve.breaker import Breaker, State
+from stepdown.serve.pace import Pace
+
+# As many as the wire keeps connections, and as many as may wait before a model in this process.
+CONCURRENCY, QUEUE = 100, 64
+LEAST_RETRY_S = 1.0  # Retry-After has no fractions (RFC 9110, section 10.2.3)
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What a gate counted since it was opened; gauges are of this moment, the rest only grows.
+
+    `failed` and `refused` are by reason, `late` by what was waited for.
+    """
+
+    state: State
+    running: int
+    waiting: int
+    concurrency: int
+    queue: int
+    calls: int
+    answered: int
+    retries: int
+    cancelled: int
+    opened: int
+    failed: Mapping[str, int]
+    refused: Mapping[str, int]
+    late: Mapping[str, int]
+    median_s: float | None
+
+
+class Gate:
+    """Let calls through to one tier within its limits."""
+
+    def __init__(
+        self, tier: str, limits: Limits, *, embedded: bool, seconds: Callable[[], float]
+    ) -> None:
+        self.tier = tier
+        self.limits = limits
+        self.concurrency = limits.concurrency or (1 if embedded else CONCURRENCY)
+        self.queue = (
+            limits.queue if limits.queue is not None else (QUEUE if embedded else CONCURRENCY)
+        )
+        self._full: type[Overloaded] = Busy if embedded else Overloaded
+        self._seconds = seconds
+        self._breaker = Breaker()
+        self._pace = Pace()
+        self._running = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._counts: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._late: Counter[str] = Counter()
+
+    @property
+    def is_down(self) -> bool:
+        """Whether a call would be turned away because the tier failed too often."""
+        return not self._breaker.admits(self._seconds(), self.limits.breaker_s)
+
+    @property
+    def median_s(self) -> float | None:
+        """How long the tier has been taking lately, None when that is not known."""
+        return self._pace.median_s(self._seconds())
+
+    def skipped(self, why: str) -> None:
+        """Count a request for which the tier was left out before it was asked."""
+        self._refused[why] += 1
+
+    def retried(self, times: int) -> None:
+        """Count further tries within a call."""
+        self._counts["retries"] += times
+
+    def reading(self) -> Reading:
+        """Return what was counted."""
+        return Reading(
+            state=self._breaker.state(self._seconds(), self.limits.breaker_s),
+            running=self._running,
+            waiting=len(self._waiting),
+            concurrency=self.concurrency,
+            queue=self.queue,
+            calls=self._counts["calls"],
+            answered=self._counts["answered"],
+            retries=self._counts["retries"],
+            cancelled=self._counts["cancelled"],
+            opened=self._counts["opened"],
+            failed=dict(self._failed),
+            refused=dict(self._refused),
+            late=dict(self._late),
+            median_s=self.median_s,
+        )
+
+    @asynccontextmanager
+    async def passed(self, wait_s: float | None) -> AsyncGenerator[float]:
+        """Hold a place at the tier; yield the seconds that were waited for it.
+
+        Raises:
+            Down: the tier is left alone for the moment.
+            Overloaded: the queue is full, or the turn did not come within `wait_s` seconds.
+        """
+        started = self._seconds()
+        if self.is_down:
+            raise self._down()
+        await self._enter(wait_s)
+        try:
+            if self.is_down:  # it may have failed while this call waited
+                raise self._down()
+            async with self._watched():
+                yield self._seconds() - started
+        finally:
+            self._leave()
+
+    def _down(self) -> Down:
+        self.skipped("breaker")
+        wait = self._breaker.wait_s(self._seconds(), self.limits.breaker_s)
+        return Down(
+            f"{self.tier} failed {self._breaker.failures} times in a row and is left alone.",
+            f"It is tried again in {max(wait, 0.0):.0f} s.",
+        ).noting(retry_after_s=max(LEAST_RETRY_S, wait))
+
+    async def _enter(self, wait_s: float | None) -> None:
+        if self._running < self.concurrency:
+            self._running += 1
+            return
+        if len(self._waiting) >= self.queue:
+            raise self._overloaded(
+                "queue_full", f"{len(self._waiting)} calls wait, the most allowed"
+            )
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(wait_s):
+                await turn
+        except TimeoutError:
+            self._give_up(turn)
+            raise self._overloaded("queue_wait", f"no turn came within {wait_s:g} s") from None
+        except asyncio.CancelledError:
+            self._give_up(turn)
+            self._counts["cancelled"] += 1
+            raise
+
+    def _give_up(self, turn: asyncio.Future[None]) -> None:
+        """Leave the queue; a turn that came at the same moment goes to the next one."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        elif turn.done() and not turn.cancelled():
+            self._leave()
+
+    def _leave(self) -> None:
+        """Hand the place to whoever has waited longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._running -= 1
+
+    def _overloaded(self, why: str, said: str) -> Overloaded:
+        self._refused[why] += 1
+        return self._full(f"{self.tier} is busy: {said}.", "Try again in a moment.").noting(
+            retry_after_s=self._turn_s()
+        )
+
+    def _turn_s(self) -> float:
+        """Return when a turn may be expected, from the pace of late."""
+        ahead = (len(self._waiting) + 1) / self.concurrency
+        return max(LEAST_RETRY_S, math.ceil(ahead) * (self.median_s or 0.0))
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncGenerator[None]:
+        """Count how a call ends, and tell the breaker."""
+        began = self._seconds()
+        probe = self._breaker.opened_s is not None
+        self._breaker = breaker.begun(self._breaker)
+        self._counts["calls"] += 1
+        try:
+            yield
+        except ModelError as error:
+            self._note_failure(error, began, probe=probe)
+            raise
+        except BaseException:
+            self._counts["cancelled"] += 1
+            self._breaker = breaker.let_go(self._breaker, probe=probe)
+            raise
+        self._counts["answered"] += 1
+        self._pace.note(self._seconds(), self._seconds() - began)
+        self._breaker = breaker.succeeded(self._breaker, probe=probe)
+
+    def _note_failure(self, error: ModelError, began: float, *, probe: bool) -> None:
+        self._failed[error.kind] += 1
+        self._counts["retries"] += error.retries
+        if isinstance(error, TimedOut):
+            self._late[error.phase] += 1
+            self._pace.note(self._seconds(), self._seconds() - began)  # it takes at least so long
+        if error.blames == "request":
+            self._breaker = breaker.let_go(self._breaker, probe=probe)
+            return
+        before = self._breaker
+        self._breaker = breaker.failed(
+            before, self._seconds(), self.limits.breaker_failures, probe=probe
+        )
+        self._counts["opened"] += self._breaker.opened_s not in (None, before.opened_s)
+
+
+def _queue(limits: Limits, *, embedded: bool) -> int:
+    if limits.queue is not None:
+        return limits.queue
+    return QUEUE if embedded else CONCURRENCY
+
+
+class Gates:
+    """The gates of all tiers, opened when first used; kept when a lock is loaded anew."""
+
+    def __init__(self, limits: Mapping[str, Limits], seconds: Callable[[], float]) -> None:
+        self._limits = limits
+        self._seconds = seconds
+        self._gates: dict[str, Gate] = {}
+
+    def of(self, tier: str, *, embedded: bool) -> Gate:
+        """Return the gate of a tier."""
+        if tier not in self._gates:
+            limits = self._limits.get(tier, Limits())
+            self._gates[tier] = Gate(tier, limits, embedded=embedded, seconds=self._seconds)
+        return self._gates[tier]
+
+    def readings(self) -> Mapping[str, Reading]:
+        """Return what each gate counted."""
+        return {name: gate.reading() for name, gate in self._gates.items()}
