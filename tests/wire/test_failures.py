@@ -346,7 +346,10 @@ def _self_signed(folder: Path) -> Path:
 
 
 def test_one_model_serves_several_loops(naps: Naps) -> None:
-    model = opened("http://127.0.0.1:1", naps)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    model = opened(f"http://127.0.0.1:{port}", naps)
 
     async def with_server() -> None:
         async def answer(request: web.Request) -> web.Response:
@@ -356,8 +359,7 @@ def test_one_model_serves_several_loops(naps: Naps) -> None:
         app.router.add_post("/{path:.*}", answer)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        model._peer._url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/chat/completions"
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         assert (await model.complete(ASKED)).text == "card_arrival"
         await runner.cleanup()
 

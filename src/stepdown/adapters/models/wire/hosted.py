@@ -14,10 +14,10 @@ from functools import partial
 from random import SystemRandom
 from typing import Any, Protocol, TypeVar
 
-import aiohttp
 import msgspec
 
 from stepdown.adapters.models.wire.address import Key, host_of
+from stepdown.adapters.models.wire.exchange import Exchange
 from stepdown.adapters.models.wire.failures import Refusal, RefusedError, Said, Translator, said_in
 from stepdown.adapters.models.wire.peer import Peer, Sleep
 from stepdown.adapters.models.wire.settings import WireSettings
@@ -195,9 +195,7 @@ class HostedModel:
         except TimeoutError:
             raise self._tell.late(limit) from None
 
-    async def _send(
-        self, request: Request, deadline: float, *, stream: bool
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, request: Request, deadline: float, *, stream: bool) -> Exchange:
         """Return the open response; leave out, one after the other, what the model refuses."""
         while True:
             body = self._form.body(request, self._refused, stream=stream)

@@ -1,18 +1,20 @@
 """The HTTP side of a hosted model: one session, bounded retries, bounded bodies.
 
 It does not know what the bytes mean. Redirects are not followed and proxies of the environment
-are not used, so a key goes to the configured host or nowhere. Errors of aiohttp are never chained:
-their representation holds the headers.
+are not used, so a key goes to the configured host or nowhere. Errors of the network are never
+chained, so that no error leads to the headers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
 
-import aiohttp
-
+from stepdown.adapters.models.wire.exchange import BrokenError, Exchange, HttpFailure, LateError
 from stepdown.adapters.models.wire.failures import RefusedError, Translator, read_refusal
+from stepdown.adapters.models.wire.pool import Limits, Origin, Pool
 from stepdown.adapters.models.wire.settings import WireSettings
 
 REFUSAL_LIMIT_BYTES = 64_000  # a refusal is a sentence; what is longer is a page for a browser
@@ -42,17 +44,17 @@ class Peer:
             jitter: draws in [0, 1).
             sleep: waits that many seconds.
         """
-        self._url = url
-        self._headers = {"Content-Type": "application/json", **headers}
+        self._origin = Origin.of(url)
+        self._head = _head(url, {"Content-Type": "application/json", **headers})
         self._tell = tell
         self._settings = settings
+        self._limits = Limits(connect_s=settings.connect_s)
         self._jitter = jitter
         self._sleep = sleep
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._keeper: AsyncGenerator[aiohttp.ClientSession] | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._keeper: AsyncGenerator[Pool] | None = None
+        self._pool: Pool | None = None
 
-    async def open(self, body: bytes, deadline: float) -> aiohttp.ClientResponse:
+    async def open(self, body: bytes, deadline: float) -> Exchange:
         """Return a response with status 200, its body not yet read.
 
         Args:
@@ -74,7 +76,7 @@ class Peer:
             attempt += 1
             await self._sleep(wait)
 
-    async def whole(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def whole(self, answer: Exchange) -> bytes:
         """Return the whole body.
 
         Raises:
@@ -82,7 +84,7 @@ class Peer:
         """
         return b"".join([piece async for piece in self.pieces(answer)])
 
-    async def pieces(self, answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+    async def pieces(self, answer: Exchange) -> AsyncGenerator[bytes]:
         """Yield the body as it comes, and count it.
 
         Raises:
@@ -90,38 +92,41 @@ class Peer:
         """
         left = self._settings.body_limit_bytes
         try:
-            async for piece in answer.content.iter_any():
+            while piece := await answer.read():
                 left -= len(piece)
                 if left < 0:
                     raise self._tell.malformed(
                         f"it is larger than {self._settings.body_limit_bytes} bytes"
                     )
                 yield piece
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._tell.unfinished(f"the connection broke ({type(error).__name__})") from None
+        except HttpFailure as error:
+            failure = self._cut(error)
+        else:
+            return
         finally:
-            _let_go(answer)
+            answer.close()
+        raise failure
 
     async def aclose(self) -> None:
-        """Close the session; a later call opens another one."""
-        keeper, self._keeper, self._session = self._keeper, None, None
+        """Close the connections; a later call opens others."""
+        keeper, self._keeper, self._pool = self._keeper, None, None
         if keeper is not None:
             await keeper.aclose()
 
-    async def _try(self, body: bytes) -> aiohttp.ClientResponse:
-        session = await self._opened()
+    async def _try(self, body: bytes) -> Exchange:
+        pool = await self._opened()
         try:
-            answer = await session.post(
-                self._url, data=body, headers=self._headers, allow_redirects=False
+            answer = await pool.send(
+                b"%b%d\r\n\r\n%b" % (self._head, len(body), body), self._limits
             )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (HttpFailure, OSError) as error:
             failure = self._unreachable(error)
         else:
             return await self._accepted(answer)
         # Raised here, outside the `except`, so that not even the context leads to the headers.
         raise failure
 
-    async def _accepted(self, answer: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+    async def _accepted(self, answer: Exchange) -> Exchange:
         if answer.status == 200:
             return answer
         refusal = read_refusal(answer.status, answer.headers, await self._excerpt(answer))
@@ -130,26 +135,27 @@ class Peer:
 
     def _unreachable(self, error: Exception) -> Exception:
         """Return what a failure means that came before the first byte of an answer."""
-        if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-            return self._tell.unreachable(f"its certificate is not trusted ({error})")
-        # Only the kind and the cause: the text of some of aiohttp's errors holds the request.
-        cause = error.strerror if isinstance(error, OSError) else None
-        told = self._tell.unreachable(cause or type(error).__name__)
-        passing = isinstance(error, aiohttp.ClientConnectionError | ConnectionError)
+        if isinstance(error, ssl.SSLError):
+            return self._tell.unreachable(_untrusted(error))
+        told = self._tell.unreachable(_cause(error))
+        passing = isinstance(error, BrokenError | LateError | ConnectionError)
         return _PassingError(told, None) if passing else told
 
-    async def _excerpt(self, answer: aiohttp.ClientResponse) -> bytes:
+    def _cut(self, error: HttpFailure) -> Exception:
+        """Return what a failure means that came after the first byte of an answer."""
+        if isinstance(error, BrokenError | LateError):
+            return self._tell.unfinished(f"the connection broke ({error})")
+        return self._tell.malformed(str(error))
+
+    async def _excerpt(self, answer: Exchange) -> bytes:
         found = b""
         try:
-            while len(found) < REFUSAL_LIMIT_BYTES:
-                piece = await answer.content.readany()
-                if not piece:
-                    break
+            while len(found) < REFUSAL_LIMIT_BYTES and (piece := await answer.read()):
                 found += piece
-        except (aiohttp.ClientError, OSError):
+        except HttpFailure:
             found = b""  # the status alone says enough
         finally:
-            _let_go(answer)
+            answer.close()
         return found[:REFUSAL_LIMIT_BYTES]
 
     def _wait_s(self, attempt: int, after_s: float | None) -> float:
@@ -161,17 +167,13 @@ class Peer:
         left = deadline - asyncio.get_running_loop().time()
         return attempt < self._settings.retries and wait <= min(left, self._settings.longest_wait_s)
 
-    async def _opened(self) -> aiohttp.ClientSession:
-        """Return the session of the running loop; one of another loop is of no use here."""
+    async def _opened(self) -> Pool:
+        """Return the pool of the running loop; one of another loop is of no use here."""
         loop = asyncio.get_running_loop()
-        if self._session is None or self._session.closed or self._loop is not loop:
-            old, dead = self._keeper, self._loop is not None and self._loop.is_closed()
-            self._keeper = _kept_session(self._settings)
-            self._session = await anext(self._keeper)  # does not suspend: nobody is in between
-            self._loop = loop
-            if old is not None and dead:
-                await old.aclose()
-        return self._session
+        if self._pool is None or self._pool.loop is not loop:
+            self._keeper = _kept_pool(self._origin, self._settings)
+            self._pool = await anext(self._keeper)  # does not suspend: nobody is in between
+        return self._pool
 
 
 class _PassingError(Exception):
@@ -183,28 +185,37 @@ class _PassingError(Exception):
         self.after_s = after_s
 
 
-def _let_go(answer: aiohttp.ClientResponse) -> None:
-    """Keep a connection whose answer was read to its end, close any other."""
-    if answer.content.at_eof():
-        answer.release()
-    else:
-        answer.close()
+def _head(url: str, headers: Mapping[str, str]) -> bytes:
+    """Return everything of a request up to the length of its body."""
+    parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    own = {"Host": parts.netloc, "User-Agent": "stepdown", "Accept-Encoding": "identity"}
+    lines = [f"POST {path} HTTP/1.1", *(f"{n}: {v}" for n, v in {**own, **headers}.items())]
+    return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("ascii")
 
 
-async def _kept_session(settings: WireSettings) -> AsyncGenerator[aiohttp.ClientSession]:
-    """Open a session, and close it when the generator ends.
+def _untrusted(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    return f"TLS failed ({error.reason or type(error).__name__})"
 
-    A loop that shuts down ends its generators first (asyncio.run does), so a session that nobody
+
+def _cause(error: Exception) -> str:
+    """Say why there is no answer: the system's own words where there are some."""
+    if isinstance(error, HttpFailure):
+        return str(error)
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+async def _kept_pool(origin: Origin, settings: WireSettings) -> AsyncGenerator[Pool]:
+    """Open a pool, and close it when the generator ends.
+
+    A loop that shuts down ends its generators first (asyncio.run does), so a pool that nobody
     closed still closes its sockets in the loop that they belong to.
     """
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=settings.connections, keepalive_timeout=settings.idle_s
-        ),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
+    pool = Pool(origin, most=settings.connections, kept_s=settings.idle_s)
     try:
-        yield session
+        yield pool
     finally:
-        await session.close()
+        pool.close()
+        await asyncio.sleep(0)  # transports close in the loop's next round
