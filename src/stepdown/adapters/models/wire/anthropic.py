@@ -15,7 +15,7 @@ from stepdown.adapters.models.wire.address import Key, checked_base
 from stepdown.adapters.models.wire.hosted import HostedModel
 from stepdown.adapters.models.wire.messages_answer import MessageReading, read_message
 from stepdown.adapters.models.wire.messages_request import message_options, system_text, turns
-from stepdown.adapters.models.wire.peer import Sleep
+from stepdown.adapters.models.wire.retrying import Sleep
 from stepdown.adapters.models.wire.settings import WireSettings
 from stepdown.core.request import Capabilities, Completion, Request
 

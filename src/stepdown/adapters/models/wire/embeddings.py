@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from random import SystemRandom
 from typing import Any
 
@@ -19,7 +20,8 @@ from stepdown.adapters.models.wire.embeddings_answer import Vectors, read_vector
 from stepdown.adapters.models.wire.failures import RefusedError, Translator
 from stepdown.adapters.models.wire.hosted import MalformedError, ReportedError
 from stepdown.adapters.models.wire.openai import DEFAULT_BASE
-from stepdown.adapters.models.wire.peer import Peer, Sleep
+from stepdown.adapters.models.wire.peer import Peer
+from stepdown.adapters.models.wire.retrying import Retrying, Sleep, Tries
 from stepdown.adapters.models.wire.settings import WireSettings
 from stepdown.core.digest import digest
 from stepdown.core.request import Usage
@@ -83,7 +85,8 @@ class OpenAIEmbedder:
         self._refused: frozenset[str] = frozenset()
         self._digest = digest(["openai-embeddings", base, model, {"dimensions": dimensions}])
         self._tell = Translator(model, host_of(url), key)
-        self._peer = Peer(url, headers, self._tell, self._settings, jitter, sleep)
+        self._peer = Peer(url, headers, self._tell, self._settings)
+        self._retrying = Retrying(self._settings, jitter, sleep)
 
     def __repr__(self) -> str:
         """Return the model and its host, never the key."""
@@ -151,8 +154,9 @@ class OpenAIEmbedder:
         """Return the body of an answer; leave out what the server refuses by name."""
         while True:
             body = self._body(texts)
+            once = partial(self._peer.open, msgspec.json.encode(body))
             try:
-                answer = await self._peer.open(msgspec.json.encode(body), deadline)
+                answer = await self._retrying.run(once, deadline, Tries())
                 return await self._peer.whole(answer)
             except RefusedError as error:
                 named = error.refusal.refused(DROPPABLE & body.keys())

@@ -50,6 +50,16 @@ class Refusal(Struct, frozen=True):
         return is_passing and self.again and not self.is_spent
 
     @property
+    def free(self) -> bool:
+        """Whether the server did no work: it refused the request, or was too full for it."""
+        return self.status < 500 or self.status in FULL_STATUSES
+
+    @property
+    def is_of_request(self) -> bool:
+        """Whether another request may well be answered: this one is wrong, the tier is not."""
+        return 400 <= self.status < 500 and self.status not in (401, 402, 403, 404, 408, 429)
+
+    @property
     def is_spent(self) -> bool:
         """Whether the account has no money or quota left, which no waiting mends."""
         spent = ("insufficient_quota", "billing_error")
@@ -133,7 +143,19 @@ class Translator:
         return f"{self._model!r} at {self._host}"
 
     def error(self, refusal: Refusal) -> ModelError:
-        """Return the error that a refusal means; the text never holds the key."""
+        """Return the error that a refusal means; the text never holds the key.
+
+        A report that came with success says nothing about what was paid.
+        """
+        told = self._error(refusal)
+        is_known = refusal.status >= 300
+        return told.noting(
+            free=refusal.free and is_known,
+            blames="request" if refusal.is_of_request or told.blames == "request" else "tier",
+            retry_after_s=refusal.after_s,
+        )
+
+    def _error(self, refusal: Refusal) -> ModelError:
         named = _NAMED.get(refusal.said.type or "")
         status = named if refusal.status < 400 and named else refusal.status
         maker = self._makers().get(status)
@@ -168,7 +190,7 @@ class Translator:
         return Unavailable(
             f"There is no model {self._model!r} at {self._host}: {self._quote(refusal)}",
             "Check the model's name and the tier's `base_url`.",
-        )
+        ).noting(blames="tier")
 
     def _late(self, refusal: Refusal) -> ModelError:
         return TimedOut(f"{self.where} gave up waiting: {self._quote(refusal)}")
@@ -183,7 +205,7 @@ class Translator:
         return Unavailable(
             f"The account at {self._host} has nothing left to spend: {self._quote(refusal)}",
             f"Look at the billing page of the account whose key is in {self._key.variable}.",
-        )
+        ).noting(blames="tier")
 
     def _full(self, refusal: Refusal) -> ModelError:
         asked = "" if refusal.after_s is None else f", asks to wait {refusal.after_s:g} s"
@@ -225,6 +247,16 @@ class Translator:
     def late(self, waited_s: float) -> TimedOut:
         """Return the error for an answer that did not come in time."""
         return TimedOut(f"{self.where} did not answer within {waited_s:g} s.")
+
+    def silent(self, waited_s: float, *, begun: bool) -> TimedOut:
+        """Return the error for a server that said nothing for too long."""
+        if begun:
+            told = TimedOut(f"The answer of {self.where} stood still for {waited_s:g} s.")
+            told.phase = "idle"
+        else:
+            told = TimedOut(f"{self.where} did not begin to answer within {waited_s:g} s.")
+            told.phase = "first_byte"
+        return told
 
     @property
     def _check(self) -> str:

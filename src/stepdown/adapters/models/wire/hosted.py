@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 from random import SystemRandom
 from typing import Any, Protocol, TypeVar
@@ -19,7 +19,8 @@ import msgspec
 from stepdown.adapters.models.wire.address import Key, host_of
 from stepdown.adapters.models.wire.exchange import Exchange
 from stepdown.adapters.models.wire.failures import Refusal, RefusedError, Said, Translator, said_in
-from stepdown.adapters.models.wire.peer import Peer, Sleep
+from stepdown.adapters.models.wire.peer import Peer
+from stepdown.adapters.models.wire.retrying import Retrying, Sleep, Tries
 from stepdown.adapters.models.wire.settings import WireSettings
 from stepdown.adapters.models.wire.sse import EventParser
 from stepdown.core.digest import digest
@@ -114,7 +115,8 @@ class HostedModel:
         self._refused: frozenset[str] = frozenset()
         self._digest = digest(decides)
         self._tell = Translator(model, host_of(url), key)
-        self._peer = Peer(url, headers, self._tell, self._settings, jitter, sleep)
+        self._peer = Peer(url, headers, self._tell, self._settings)
+        self._retrying = Retrying(self._settings, jitter, sleep)
 
     def __repr__(self) -> str:
         """Return the model and its host, never the key."""
@@ -141,16 +143,17 @@ class HostedModel:
             TimedOut: no answer within `timeout_s` seconds, retries included.
             ModelError: anything else, such as a key that is not accepted.
         """
-        start = self._clock()
+        start, tries = self._clock(), Tries()
         limit = self._settings.timeout_s if timeout_s is None else timeout_s
-        try:
-            async with asyncio.timeout(limit):
-                answer = await self._send(request, _deadline(limit), stream=False)
-                data = await self._peer.whole(answer)
-        except TimeoutError:
-            raise self._tell.late(limit) from None
-        done = self._checked(partial(self._form.read, data, request))
-        return self._timed(done, start, None)
+        with self._counted(tries):
+            data = await self._whole(request, limit, tries)
+            done = self._checked(partial(self._form.read, data, request))
+        return self._timed(done, start, None, tries)
+
+    async def _whole(self, request: Request, limit: float, tries: Tries) -> bytes:
+        events = self._pieces(request, limit, tries, stream=False)
+        async with aclosing(events) as pieces:
+            return b"".join([piece async for piece in pieces])
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
@@ -160,47 +163,68 @@ class HostedModel:
         Raises:
             ModelError: as for `complete`, or the stream ended before the wire's last event.
         """
-        start = self._clock()
+        start, tries = self._clock(), Tries()
         limit = self._settings.timeout_s if timeout_s is None else timeout_s
         first: float | None = None
         reading = self._form.reading(request)
-        async with aclosing(self._events(request, limit)) as events:
-            async for event in events:
-                chunk = self._checked(partial(reading.take, event))
-                if chunk is not None:
-                    first = self._clock() - start if first is None else first
-                    yield chunk
-                if reading.done:
-                    break
-        if not reading.done:
-            raise self._tell.unfinished("the stream ended before its last event")
-        done = self._checked(reading.completion)
-        yield Chunk(completion=self._timed(done, start, first))
+        with self._counted(tries):
+            async with aclosing(self._events(request, limit, tries)) as events:
+                async for event in events:
+                    chunk = self._checked(partial(reading.take, event))
+                    if chunk is not None:
+                        first = self._clock() - start if first is None else first
+                        yield chunk
+                    if reading.done:
+                        break
+            if not reading.done:
+                raise self._tell.unfinished("the stream ended before its last event")
+            done = self._checked(reading.completion)
+        yield Chunk(completion=self._timed(done, start, first, tries))
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._peer.aclose()
 
-    async def _events(self, request: Request, limit: float) -> AsyncGenerator[bytes]:
-        """Yield the events' data; each wait for the server ends at the same deadline."""
-        deadline = _deadline(limit)
+    @contextmanager
+    def _counted(self, tries: Tries) -> Iterator[None]:
+        """Say in an error how often it was tried, and whether nothing can have been paid."""
+        try:
+            yield
+        except ModelError as error:
+            error.noting(retries=tries.again, free=error.free and not tries.unpriced)
+            raise
+
+    async def _events(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
+        """Yield the events' data."""
         parser = EventParser()
+        async with aclosing(self._pieces(request, limit, tries, stream=True)) as pieces:
+            async for piece in pieces:
+                for event in parser.feed(piece):
+                    yield event
+
+    async def _pieces(
+        self, request: Request, limit: float, tries: Tries, *, stream: bool
+    ) -> AsyncGenerator[bytes]:
+        """Yield the body as it comes; each wait for the server ends at the same deadline."""
+        deadline = asyncio.get_running_loop().time() + limit
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await self._send(request, deadline, stream=True)
+                answer = await self._send(request, deadline, tries, stream=stream)
             async with aclosing(_until(self._peer.pieces(answer), deadline)) as pieces:
                 async for piece in pieces:
-                    for event in parser.feed(piece):
-                        yield event
+                    yield piece
         except TimeoutError:
             raise self._tell.late(limit) from None
 
-    async def _send(self, request: Request, deadline: float, *, stream: bool) -> Exchange:
+    async def _send(
+        self, request: Request, deadline: float, tries: Tries, *, stream: bool
+    ) -> Exchange:
         """Return the open response; leave out, one after the other, what the model refuses."""
         while True:
             body = self._form.body(request, self._refused, stream=stream)
+            once = partial(self._peer.open, msgspec.json.encode(body))
             try:
-                return await self._peer.open(msgspec.json.encode(body), deadline)
+                return await self._retrying.run(once, deadline, tries)
             except RefusedError as error:
                 named = error.refusal.refused(self._form.droppable & body.keys())
                 if not named:
@@ -217,17 +241,17 @@ class HostedModel:
             told = self._tell.malformed(str(error))
         raise told from None
 
-    def _timed(self, done: Completion, start: float, first_token_s: float | None) -> Completion:
+    def _timed(
+        self, done: Completion, start: float, first_token_s: float | None, tries: Tries
+    ) -> Completion:
         return msgspec.structs.replace(
             done,
             model=done.model or self._model,
             latency_s=self._clock() - start,
             first_token_s=first_token_s,
+            retries=tries.again,
+            unpriced=tries.unpriced,
         )
-
-
-def _deadline(limit_s: float) -> float:
-    return asyncio.get_running_loop().time() + limit_s
 
 
 async def _until(pieces: AsyncGenerator[bytes], deadline: float) -> AsyncGenerator[bytes]:

@@ -15,7 +15,7 @@ from stepdown.adapters.models.wire.address import Key, checked_base
 from stepdown.adapters.models.wire.chat_answer import ChatReading, read_chat
 from stepdown.adapters.models.wire.chat_request import chat_messages, chat_options
 from stepdown.adapters.models.wire.hosted import HostedModel
-from stepdown.adapters.models.wire.peer import Sleep
+from stepdown.adapters.models.wire.retrying import Sleep
 from stepdown.adapters.models.wire.settings import WireSettings
 from stepdown.core.request import Capabilities, Completion, Request
 

@@ -1,4 +1,4 @@
-"""The HTTP side of a hosted model: one session, bounded retries, bounded bodies.
+"""The HTTP side of a hosted model: one pool, one try at a time, bounded bodies.
 
 It does not know what the bytes mean. Redirects are not followed and proxies of the environment
 are not used, so a key goes to the configured host or nowhere. Errors of the network are never
@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from urllib.parse import urlsplit
 
 from stepdown.adapters.models.wire.exchange import BrokenError, Exchange, HttpFailure, LateError
 from stepdown.adapters.models.wire.failures import RefusedError, Translator, read_refusal
 from stepdown.adapters.models.wire.pool import Limits, Origin, Pool
+from stepdown.adapters.models.wire.retrying import PassingError
 from stepdown.adapters.models.wire.settings import WireSettings
 
 REFUSAL_LIMIT_BYTES = 64_000  # a refusal is a sentence; what is longer is a page for a browser
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class Peer:
@@ -31,8 +30,6 @@ class Peer:
         headers: Mapping[str, str],
         tell: Translator,
         settings: WireSettings,
-        jitter: Callable[[], float],
-        sleep: Sleep,
     ) -> None:
         """Set the peer up; nothing is opened yet.
 
@@ -41,40 +38,41 @@ class Peer:
             headers: sent with each call; they hold the key, so this object is never printed.
             tell: makes the errors.
             settings: limits and waits.
-            jitter: draws in [0, 1).
-            sleep: waits that many seconds.
         """
         self._origin = Origin.of(url)
         self._head = _head(url, {"Content-Type": "application/json", **headers})
         self._tell = tell
         self._settings = settings
-        self._limits = Limits(connect_s=settings.connect_s)
-        self._jitter = jitter
-        self._sleep = sleep
+        self._limits = Limits(
+            connect_s=settings.connect_s,
+            first_byte_s=settings.first_byte_s,
+            idle_s=settings.silence_s,
+        )
         self._keeper: AsyncGenerator[Pool] | None = None
         self._pool: Pool | None = None
 
-    async def open(self, body: bytes, deadline: float) -> Exchange:
-        """Return a response with status 200, its body not yet read.
+    async def open(self, body: bytes, signature: Mapping[str, str] | None = None) -> Exchange:
+        """Return a response with status 200, its body not yet read; one try.
 
         Args:
-            body: the request's JSON.
-            deadline: the loop's time after which another try makes no sense.
+            body: the request's bytes.
+            signature: headers that belong to this body alone.
 
         Raises:
-            RefusedError: any other status, after the retries that it allows.
-            ModelError: no connection.
+            PassingError: it may succeed in a moment.
+            RefusedError: any other status.
+            ModelError: no connection, or a silent one.
         """
-        attempt = 0
-        while True:
-            try:
-                return await self._try(body)
-            except _PassingError as failed:
-                wait = self._wait_s(attempt, failed.after_s)
-                if not self._may_wait(attempt, wait, deadline):
-                    raise failed.error from None
-            attempt += 1
-            await self._sleep(wait)
+        pool = await self._opened()
+        head = self._head if signature is None else _signed(self._head, signature)
+        try:
+            answer = await pool.send(b"%b%d\r\n\r\n%b" % (head, len(body), body), self._limits)
+        except (HttpFailure, OSError) as error:
+            failure = self._unreachable(error)
+        else:
+            return await self._accepted(answer)
+        # Raised here, outside the `except`, so that not even the context leads to the headers.
+        raise failure
 
     async def whole(self, answer: Exchange) -> bytes:
         """Return the whole body.
@@ -113,37 +111,32 @@ class Peer:
         if keeper is not None:
             await keeper.aclose()
 
-    async def _try(self, body: bytes) -> Exchange:
-        pool = await self._opened()
-        try:
-            answer = await pool.send(
-                b"%b%d\r\n\r\n%b" % (self._head, len(body), body), self._limits
-            )
-        except (HttpFailure, OSError) as error:
-            failure = self._unreachable(error)
-        else:
-            return await self._accepted(answer)
-        # Raised here, outside the `except`, so that not even the context leads to the headers.
-        raise failure
-
     async def _accepted(self, answer: Exchange) -> Exchange:
         if answer.status == 200:
             return answer
         refusal = read_refusal(answer.status, answer.headers, await self._excerpt(answer))
         refused = RefusedError(refusal)
-        raise _PassingError(refused, refusal.after_s) if refusal.passing else refused
+        if not refusal.passing:
+            raise refused
+        raise PassingError(refused, refusal.after_s, free=refusal.free)
 
     def _unreachable(self, error: Exception) -> Exception:
         """Return what a failure means that came before the first byte of an answer."""
+        if isinstance(error, LateError) and error.stage == "first_byte":
+            return self._tell.silent(error.limit_s, begun=False)
+        # Before a connection stood nothing was sent, so nothing can have been paid.
+        unsent = isinstance(error, LateError | OSError)
         if isinstance(error, ssl.SSLError):
-            return self._tell.unreachable(_untrusted(error))
-        told = self._tell.unreachable(_cause(error))
+            return self._tell.unreachable(_untrusted(error)).noting(free=unsent)
+        told = self._tell.unreachable(_cause(error)).noting(free=unsent)
         passing = isinstance(error, BrokenError | LateError | ConnectionError)
-        return _PassingError(told, None) if passing else told
+        return PassingError(told, None, free=unsent) if passing else told
 
     def _cut(self, error: HttpFailure) -> Exception:
         """Return what a failure means that came after the first byte of an answer."""
-        if isinstance(error, BrokenError | LateError):
+        if isinstance(error, LateError):
+            return self._tell.silent(error.limit_s, begun=True)
+        if isinstance(error, BrokenError):
             return self._tell.unfinished(f"the connection broke ({error})")
         return self._tell.malformed(str(error))
 
@@ -158,15 +151,6 @@ class Peer:
             answer.close()
         return found[:REFUSAL_LIMIT_BYTES]
 
-    def _wait_s(self, attempt: int, after_s: float | None) -> float:
-        """Return the wait asked for and a doubling one of which half is jitter."""
-        backoff: float = self._settings.backoff_s * 2**attempt * (0.5 + 0.5 * self._jitter())
-        return (after_s or 0.0) + backoff
-
-    def _may_wait(self, attempt: int, wait: float, deadline: float) -> bool:
-        left = deadline - asyncio.get_running_loop().time()
-        return attempt < self._settings.retries and wait <= min(left, self._settings.longest_wait_s)
-
     async def _opened(self) -> Pool:
         """Return the pool of the running loop; one of another loop is of no use here."""
         loop = asyncio.get_running_loop()
@@ -176,15 +160,6 @@ class Peer:
         return self._pool
 
 
-class _PassingError(Exception):
-    """A failure that may pass, with the wait that the server asks for."""
-
-    def __init__(self, error: Exception, after_s: float | None) -> None:
-        super().__init__()
-        self.error = error
-        self.after_s = after_s
-
-
 def _head(url: str, headers: Mapping[str, str]) -> bytes:
     """Return everything of a request up to the length of its body."""
     parts = urlsplit(url)
@@ -192,6 +167,13 @@ def _head(url: str, headers: Mapping[str, str]) -> bytes:
     own = {"Host": parts.netloc, "User-Agent": "stepdown", "Accept-Encoding": "identity"}
     lines = [f"POST {path} HTTP/1.1", *(f"{n}: {v}" for n, v in {**own, **headers}.items())]
     return ("\r\n".join(lines) + "\r\nContent-Length: ").encode("ascii")
+
+
+def _signed(head: bytes, signature: Mapping[str, str]) -> bytes:
+    """Return the head of a request with more headers in it."""
+    start, _, length = head.rpartition(b"\r\n")
+    more = "".join(f"\r\n{name}: {value}" for name, value in signature.items())
+    return start + more.encode("ascii") + b"\r\n" + length
 
 
 def _untrusted(error: ssl.SSLError) -> str:

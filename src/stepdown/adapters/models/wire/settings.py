@@ -5,6 +5,15 @@ from __future__ import annotations
 from msgspec import Struct
 
 MB = 1_000_000
+_ABOVE_ZERO = (
+    "timeout_s",
+    "connect_s",
+    "first_byte_s",
+    "silence_s",
+    "body_limit_bytes",
+    "connections",
+    "idle_s",
+)
 
 
 class WireSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -13,6 +22,8 @@ class WireSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Args:
         timeout_s: longest wait when the caller sets none; the vendors' own clients wait 600 s.
         connect_s: longest wait for a connection. A host that is up answers within a second.
+        first_byte_s: longest wait for the answer to begin; None: as long as the call may take.
+        silence_s: longest silence within an answer that has begun; None: likewise.
         retries: further tries after 429, 5xx or a connection that broke before the first byte;
             the vendors' own clients make two.
         backoff_s: the first wait between tries; it doubles, and half of it is jitter.
@@ -27,6 +38,8 @@ class WireSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     timeout_s: float = 600.0
     connect_s: float = 10.0
+    first_byte_s: float | None = None
+    silence_s: float | None = None
     retries: int = 2
     backoff_s: float = 0.5
     longest_wait_s: float = 20.0
@@ -36,9 +49,10 @@ class WireSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         """Refuse settings under which nothing runs."""
-        for name in ("timeout_s", "connect_s", "body_limit_bytes", "connections", "idle_s"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in _ABOVE_ZERO:
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
         for name in ("retries", "backoff_s", "longest_wait_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
