@@ -10,6 +10,13 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from stepdown.config.answering import (
+    check_answering,
+    compare_of,
+    schema_of,
+    scorer_of,
+    tools_from,
+)
 from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.schema import (
@@ -36,14 +43,6 @@ SECTIONS: Mapping[str, type[Struct]] = {
     "tasks": TaskKeys,
     "signals": Bought,
     "pipelines": PipelineKeys,  # or a mere list
-}
-SCORERS = {
-    "classify": "label",
-    "extract": "fields",
-    "draft": "patterns",
-    "polish": "keeps_patterns",
-    "summarise": "patterns",
-    "convert": "fields",
 }
 
 
@@ -170,8 +169,7 @@ def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
 def _project(root: Path, keys: FileKeys) -> Project:
     tiers = {name: _tier(name, said) for name, said in keys.tiers.items()}
     check_signals(keys, tiers)
-    bought = keys.signals
-    tasks = {name: _task(name, said, tiers, bought) for name, said in keys.tasks.items()}
+    tasks = {name: _task(root, name, keys, tiers) for name in keys.tasks}
     check_pipelines(keys)
     baseline = keys.project.baseline
     if baseline is not None and baseline not in tiers:
@@ -241,9 +239,8 @@ def _place(said: TierKeys) -> Place:
     return "vendor" if said.base_url is None else "self_hosted"
 
 
-def _task(
-    name: str, said: TaskKeys, tiers: Mapping[str, Tier], bought: Mapping[str, Bought]
-) -> Task:
+def _task(root: Path, name: str, keys: FileKeys, tiers: Mapping[str, Tier]) -> Task:
+    said, (scorer, scoring) = keys.tasks[name], scorer_of(keys.tasks[name])
     check_task(name)
     for tier in [*said.tiers, *said.prompts, *said.thresholds]:
         if tier not in tiers:
@@ -258,7 +255,7 @@ def _task(
     problem = _task_problem(said)
     if problem:
         raise ConfigError(f"tasks.{name}: {problem}")
-    _check_scorer(name, said.scorer)
+    check_answering(name, said, keys.data)
     check_finish(name, said)
     return Task(
         name=name,
@@ -266,9 +263,13 @@ def _task(
         tiers=tuple(said.tiers),
         labels=tuple(said.labels),
         fields=tuple(said.fields),
+        json_schema=schema_of(root, name, said),
+        tools=tools_from(root, name, said),
         contract=said.contract,
         prompts=said.prompts,
-        scorer=said.scorer or SCORERS[said.kind],
+        scorer=scorer,
+        scoring=scoring,
+        compare=compare_of(said),
         reference=said.reference or name,
         reference_is=said.reference_is,
         promise=said.promise,
@@ -277,21 +278,11 @@ def _task(
         finish=finish_of(said),
         polish_by=said.polish_by,
         polish_below=said.polish_below,
-        signals={signal: bought[signal] for signal in said.signals},
+        signals={signal: keys.signals[signal] for signal in said.signals},
         store=said.store,
         thresholds=said.thresholds,
         fallback=said.fallback,
     )
-
-
-def _check_scorer(task: str, name: str | None) -> None:
-    """Refuse a scorer that there is none of; the table is read only when one is named."""
-    if name is None:
-        return
-    from stepdown.evals.scorers import SCORERS as KNOWN
-
-    if name not in KNOWN:
-        raise ConfigError(f"tasks.{task}: no scorer {name!r}.", nearest(name, KNOWN, "scorers"))
 
 
 def _task_problem(said: TaskKeys) -> str:
@@ -300,9 +291,5 @@ def _task_problem(said: TaskKeys) -> str:
     twice = [one for one in said.labels if said.labels.count(one) > 1]
     if twice:
         return f"`labels` names {twice[0]!r} twice."
-    if said.kind == "classify" and len(set(said.labels)) < 2:
-        return "a classify task needs at least two different `labels`."
-    if said.kind in ("extract", "convert") and not said.fields:
-        return f"kind {said.kind!r} needs `fields`."
     bad = said.inputs is not None and not all(said.inputs.rpartition(":")[::2])
     return f"`inputs` must be FILE:FIELD, got {said.inputs!r}." if bad else ""

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from stepdown.core.bought import Bought
+from stepdown.core.compare import Compare
 from stepdown.core.contract import Contract, Prompt
 from stepdown.core.task import POLISH_BELOW, Finish, Place, Promise, TaskKind
 
@@ -22,6 +23,8 @@ class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
     `pool` is a file of rows that nobody has labelled, for `stepdown label`. `segment` is a column
     that says which kind of message a row is, known before any call (callers send it in metadata).
+    `history`, `tools` and `images` are columns with the messages before a text, the functions that
+    it may call, and images beside it (data URLs, or files in the folder of `path`).
     """
 
     path: str
@@ -30,6 +33,10 @@ class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
     input: str = "text"
     group: str | None = None
     segment: str | None = None
+    history: str | None = None
+    tools: str | None = None
+    images: str | None = None
+    max_image_mb: Positive = 5.0
     shares: dict[str, float] = msgspec.field(
         default_factory=lambda: {"train": 0.5, "tune": 0.15, "certify": 0.35}
     )
@@ -70,8 +77,10 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
     `references` is a file whose rows (joined by id) are the references of this task, and limit it
     to those rows. `inputs` is FILE:FIELD that replaces the input text (joined by id). `signals`
-    names the signals that may be bought. Without `finish`, drafts and summaries that customers see
-    are polished when unsure, others never; `polish_below` is declared, not measured.
+    names the signals that may be bought. `schema` and `tools` are written here or name a JSON
+    file. `scorer` is a name, or a table with it and what it is told. Without `finish`, drafts and
+    summaries that customers see are polished when unsure, others never; `polish_below` is
+    declared, not measured.
     """
 
     kind: TaskKind
@@ -80,7 +89,10 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     reference_is: Literal["gold", "ceiling"] = "gold"
     labels: list[str] = []
     fields: list[str] = []
-    scorer: str | None = None
+    schema: str | dict[str, Any] | None = None
+    tools: str | list[dict[str, Any]] | None = None
+    scorer: str | dict[str, Any] | None = None
+    compare: dict[str, str | Compare] = {}
     promise: Promise = Promise()
     contract: Contract = Contract()
     prompts: dict[str, Prompt] = {}

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from stepdown.config.naming import nearest
 from stepdown.config.schema import FileKeys, TaskKeys
 from stepdown.core.bought import Bought
-from stepdown.core.signals import TEXT
-from stepdown.core.task import Finish
+from stepdown.core.task import TEXTS, Finish
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 
@@ -61,7 +60,7 @@ def _check_use(task: str, said: TaskKeys, name: str, known: Mapping[str, Bought]
                 f"{where}: {name!r} needs the tier {tier!r}, which is not one of the task's.",
                 "Add it to `tiers`: what is asked must be locked and inside the boundary.",
             )
-    if bought.kind == "vote" and said.kind in TEXT:
+    if bought.kind == "vote" and said.kind in TEXTS:
         raise ConfigError(
             f"{where}: {name!r} is a vote, and two free texts are hardly ever the same.",
             "Use a signal of kind judge for this task.",

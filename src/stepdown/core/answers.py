@@ -20,7 +20,8 @@ DIGIT = re.compile(r"\d")
 def answer_key(answer: str) -> str:
     """Return the key of an answer.
 
-    JSON: keys sorted, every value to the letter, numbers as they were written. A plain number:
+    JSON: keys sorted, every value to the letter, numbers as they were written; calls of functions
+    (`tool_answer`) in any order, since they are asked for at once. A plain number:
     without commas between thousands and without a fraction of zeros. Other text: in NFC, without
     regard to white space and one final full stop, and to case unless it holds a digit or a word
     of mixed case (`mW`, `A1b`), which name things.
@@ -51,9 +52,16 @@ def _number(text: str) -> str:
 def _json(answer: str) -> str:
     """Return JSON with sorted keys; what is no JSON is compared to the letter."""
     try:
-        return msgspec.json.encode(_DECODER.decode(answer), order="sorted").decode()
+        found = _DECODER.decode(answer)
+        if isinstance(found, list) and len(found) > 1 and all(map(_is_call, found)):
+            found.sort(key=lambda call: msgspec.json.encode(call, order="sorted"))
+        return msgspec.json.encode(found, order="sorted").decode()
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError):
         return answer
+
+
+def _is_call(found: object) -> bool:
+    return isinstance(found, dict) and found.keys() == {"name", "arguments"}
 
 
 def _as_written(number: str) -> msgspec.Raw:

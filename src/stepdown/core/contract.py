@@ -8,7 +8,7 @@ answer with a prompt of its own and nobody downstream notices. It does not call 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -17,10 +17,16 @@ from stepdown.core.request import Message
 
 INPUT = "{input}"
 ANSWER = "{answer}"
+LABELS = "{labels}"
+TOOLS = "{tools}"
+_PLACE = re.compile(r"\{(?:input|labels|tools)\}")
 
 
 class Prompt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A tier's own prompt: `user` holds `{input}` once; `system` and both may hold `{labels}`."""
+    """A tier's own prompt: `user` holds `{input}` once; both may hold `{labels}` and `{tools}`.
+
+    A tier that is told of the tools in words gets no native ones: it writes its calls as JSON.
+    """
 
     user: str = INPUT
     system: str | None = None
@@ -31,15 +37,23 @@ class Prompt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         if self.user.count(INPUT) != 1:
             raise ValueError(f"a prompt's `user` must hold {INPUT} exactly once: {self.user!r}")
 
-    def messages(self, text: str, labels: Sequence[str] = ()) -> tuple[Message, ...]:
-        """Return the messages that carry `text` to the tier."""
-        listed = ", ".join(labels)
-        user = self.user.replace("{labels}", listed).replace(INPUT, text)
-        said = (Message(role="user", content=user),)
+    @property
+    def tells_tools(self) -> bool:
+        """Whether the tools stand in the prompt's own words."""
+        return TOOLS in self.user or TOOLS in (self.system or "")
+
+    def messages(
+        self, text: str, labels: Sequence[str] = (), tools: str = ""
+    ) -> tuple[Message, ...]:
+        """Return the messages that carry `text` to the tier.
+
+        All places are filled at once, so that a message which holds `{labels}` stays as it is.
+        """
+        known = {LABELS: ", ".join(labels), TOOLS: tools}
+        said = (Message(role="user", content=_filled(self.user, {**known, INPUT: text})),)
         if self.system is None:
             return said
-        system = Message(role="system", content=self.system.replace("{labels}", listed))
-        return (system, *said)
+        return (Message(role="system", content=_filled(self.system, known)), *said)
 
 
 class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -90,6 +104,10 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     def parse(self, text: str) -> str | None:
         """Return the canonical answer inside a text of the caller's shape, or None."""
         return _between(self.output, ANSWER, text)
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return _PLACE.sub(lambda at: values.get(at[0], at[0]), template)
 
 
 def _between(template: str, mark: str, text: str) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from stepdown.core.bought import ALTERNATIVES, VERDICTS, Bought, asked, sample_seed
-from stepdown.core.request import Capabilities, Request
+from stepdown.core.chat import plain_tool
+from stepdown.core.request import Capabilities, Request, encode_answer
 from stepdown.core.requesting import request_for
 from stepdown.core.task import Task
 
@@ -54,4 +55,9 @@ def _job(task: Task) -> str:
         return f"Choose one of: {', '.join(task.labels)}."
     if task.fields:
         return f"Give a JSON object with {', '.join(task.fields)}; null for what is absent."
+    if task.json_schema:
+        return f"Give JSON that obeys this schema: {encode_answer(task.json_schema)}"
+    if task.kind == "tool_call":
+        tools = encode_answer([plain_tool(tool) for tool in task.tools])
+        return f"Call the functions that the message needs, or none. Functions: {tools}"
     return f"{task.kind.capitalize()}: {task.name}."

@@ -55,6 +55,18 @@ class Tool(Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
 
 
+class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What stands around the bare text of one input.
+
+    `history` are the messages before it, `images` are shown beside it (data URLs), `tools` may be
+    called; None where the task's own tools hold.
+    """
+
+    history: tuple[Message, ...] = ()
+    images: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] | None = None
+
+
 class Request(Struct, frozen=True, kw_only=True):
     """One request to one tier.
 

@@ -7,12 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from math import isfinite
 
 import msgspec
 from msgspec import Struct
 
-from stepdown.core.request import Capabilities, Completion, Message, Request, encode_answer
+from stepdown.core.chat import plain_tool
+from stepdown.core.request import (
+    Capabilities,
+    Completion,
+    Context,
+    ImagePart,
+    Message,
+    Request,
+    TextPart,
+    Tool,
+    encode_answer,
+)
 from stepdown.core.task import Task
+from stepdown.core.tool_answer import (
+    NO_CALL,
+    NoCallsError,
+    calls_schema,
+    calls_text,
+    unknown_call,
+    written_calls,
+)
 
 REFUSALS = frozenset({"refusal", "content_filter"})  # finish reasons of the two vendors' wires
 BRANCHES = 5  # alternatives reported beside each token of a label that is written out
@@ -39,30 +59,61 @@ def request_for(
     request_id: str,
     text: str,
     *,
+    context: Context = Context(),
     capabilities: Capabilities | None = None,
 ) -> Request:
     """Return the request that carries the bare `text` of one input to `tier`.
 
-    The messages are the tier's own prompt, or what today's caller would send. Labels and schema
-    are the task's. Token log-probabilities are asked for where `capabilities` has them and they
-    are the evidence; a tier that gives a distribution over labels needs none. Eval and serving
-    must both hand over the model's own capabilities.
+    The messages are the tier's own prompt, or what today's caller would send, with the history
+    before the text and the images beside it. Labels, schema and, unless the input brings its own,
+    tools are the task's; a tier whose prompt tells of the tools in words is asked for JSON. Token
+    log-probabilities are asked for where `capabilities` has them and they are the evidence; a
+    tier that gives a distribution over labels needs none. Eval and serving must both hand over
+    the model's own capabilities.
     """
     prompt = task.prompt_for(tier)
     able = capabilities or Capabilities()
     told = able.logprobs and not (task.labels and able.labels)
-    messages = task.contract.wrap(text) if prompt is None else prompt.messages(text, task.labels)
+    tools = tools_of(task, context)
+    in_words = prompt is not None and prompt.tells_tools
+    listed = encode_answer([plain_tool(tool) for tool in tools]) if in_words else ""
+    messages = (
+        task.contract.wrap(text) if prompt is None else prompt.messages(text, task.labels, listed)
+    )
     return Request(
         id=request_id,
         task=task.name,
         input=text,
-        messages=messages,
+        messages=_in_context(messages, text, context),
         labels=task.labels,
-        schema=task.schema,
+        schema=calls_schema(tools) if in_words and tools else task.schema,
+        tools=() if in_words else tools,
         max_tokens=None if prompt is None else prompt.max_tokens,
         logprobs=told,
         top_logprobs=BRANCHES if told and task.labels else 0,
     )
+
+
+def tools_of(task: Task, context: Context) -> tuple[Tool, ...]:
+    """Return the tools that one input may call: its own, else the task's."""
+    return task.tools if context.tools is None else context.tools
+
+
+def _in_context(messages: tuple[Message, ...], text: str, context: Context) -> tuple[Message, ...]:
+    """Return a prompt with the history before its last message and the images in that.
+
+    The prompt's own system message stands for one in the history. Where there is no text the
+    history says everything: the last result of a tool, say.
+    """
+    if context == Context():
+        return messages
+    *before, last = messages
+    history = [m for m in context.history if not (before and m.role in ("system", "developer"))]
+    if context.images:
+        shown = tuple(ImagePart(url) for url in context.images)
+        last = Message(role=last.role, content=(TextPart(last.text), *shown))
+    said = () if history and not text.strip() and not context.images else (last,)
+    return (*before, *history, *said)
 
 
 def polish_request(
@@ -94,16 +145,23 @@ def read_polished(task: Task, tier: str, completion: Completion) -> Answer:
     return _whole(completion, completion.text.strip())
 
 
-def read_answer(task: Task, tier: str, completion: Completion) -> Answer:
-    """Return the canonical answer in a completion: a label of the set, a JSON object, or text.
+def read_answer(
+    task: Task, tier: str, completion: Completion, context: Context = Context()
+) -> Answer:
+    """Return the canonical answer in a completion: a label of the set, JSON, or text.
 
-    A tier that got the caller's request may answer in the caller's shape (`Contract.parse`).
+    JSON is an object of fields, a value that obeys the task's schema, an array of tool calls
+    (`tool_answer`) or a vector. A tier that got the caller's request may answer in the caller's
+    shape (`Contract.parse`).
     """
     if completion.finish_reason in REFUSALS:
         return Answer(None, "refusal", f"the tier stopped with {completion.finish_reason!r}")
-    if task.labels or task.fields:
-        found = _structured(task, completion.text)
-        return found if found.text is not None else _cut(completion, found)
+    if task.kind == "tool_call":
+        return _cut(completion, _calls(task, tier, completion, tools_of(task, context)))
+    if task.kind == "embed":
+        return _cut(completion, _vector(completion.text))
+    if task.labels or task.structured:
+        return _cut(completion, _structured(task, completion.text))
     return _free_text(task, tier, completion)
 
 
@@ -137,21 +195,80 @@ def read_object(fields: Iterable[str], text: str) -> dict[str, str | None] | Non
 
 
 def _structured(task: Task, text: str) -> Answer:
-    canonical = _canonical(task, text)
-    if canonical is None:
-        inside = task.contract.parse(text)
-        canonical = None if inside is None else _canonical(task, inside)
+    found = _canonical(task, text)
+    if found.text is None and (inside := task.contract.parse(text)) is not None:
+        again = _canonical(task, inside)
+        return found if again.text is None else again
+    return found
+
+
+def _canonical(task: Task, text: str) -> Answer:
+    if task.labels:
+        return _usable(match_label(task.labels, text), "a label of the set", text)
+    if task.json_schema:
+        return _by_schema(task, text)
+    found = read_object(task.fields, text)
+    wanted = f"a JSON object of {', '.join(task.fields)}"
+    return _usable(None if found is None else encode_answer(found), wanted, text)
+
+
+def _usable(canonical: str | None, wanted: str, text: str) -> Answer:
     if canonical is not None:
         return Answer(canonical)
-    wanted = "a label of the set" if task.labels else f"a JSON object of {', '.join(task.fields)}"
     return Answer(None, "invalid_output", f"expected {wanted}, got {text[:80]!r}")
 
 
-def _canonical(task: Task, text: str) -> str | None:
-    if task.labels:
-        return match_label(task.labels, text)
-    found = read_object(task.fields, text)
-    return None if found is None else encode_answer(found)
+def _by_schema(task: Task, text: str) -> Answer:
+    """Read a JSON value that obeys the task's schema, numbers as JSON numbers."""
+    from stepdown.core.json_schema import violation
+
+    try:
+        value = msgspec.json.decode(_unfenced(text))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _usable(None, "JSON that obeys the schema", text)
+    wrong = violation(task.json_schema, value)
+    if wrong:
+        return Answer(None, "invalid_output", f"breaks the schema {wrong}")
+    return Answer(encode_answer(value))
+
+
+def _calls(task: Task, tier: str, completion: Completion, tools: tuple[Tool, ...]) -> Answer:
+    """Read the calls that a tier asks for: native ones, else those in its text.
+
+    Prose without a call says that nothing is to be called, unless the tier was asked for JSON.
+    """
+    try:
+        if completion.tool_calls:
+            found = calls_text(completion.tool_calls)
+        else:
+            found = _told_calls(task, tier, completion)
+        unknown = unknown_call(found, tools)
+    except NoCallsError as error:
+        return Answer(None, "invalid_output", f"no tool calls in the answer: {error}")
+    if unknown is not None:
+        return Answer(None, "invalid_output", f"calls {unknown!r}, which is not among the tools")
+    return Answer(found)
+
+
+def _told_calls(task: Task, tier: str, completion: Completion) -> str:
+    text, prompt = completion.text, task.prompt_for(tier)
+    try:
+        return written_calls(_unfenced(text))
+    except NoCallsError:
+        prose = text.strip() and completion.finish_reason != "length"
+        if not prose or (prompt is not None and prompt.tells_tools) or "<tool_call>" in text:
+            raise
+        return NO_CALL
+
+
+def _vector(text: str) -> Answer:
+    """Read a vector: a JSON array of finite numbers."""
+    try:
+        found = msgspec.json.decode(text, type=list[float])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        found = []
+    canonical = encode_answer(found) if found and all(map(isfinite, found)) else None
+    return _usable(canonical, "a JSON array of numbers", text)
 
 
 def _free_text(task: Task, tier: str, completion: Completion) -> Answer:
@@ -174,7 +291,7 @@ def _whole(completion: Completion, text: str | None) -> Answer:
 
 def _cut(completion: Completion, found: Answer) -> Answer:
     """Call an unreadable answer truncated when the token limit cut it."""
-    if completion.finish_reason != "length":
+    if found.text is not None or completion.finish_reason != "length":
         return found
     return Answer(None, "truncated", found.detail)
 

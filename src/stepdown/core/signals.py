@@ -10,20 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from stepdown.core.request import Completion, TokenLogprob
 from stepdown.core.requesting import match_label, read_answer, read_object
-from stepdown.core.source_spans import share_found
+from stepdown.core.source_spans import share_found, texts_in
+from stepdown.core.task import CHOICES as CHOICE
+from stepdown.core.task import OBJECTS as FIELDS
+from stepdown.core.task import TEXTS as TEXT
 from stepdown.core.task import Task, TaskKind
+from stepdown.core.tool_answer import NO_CALL, NoCallsError, calls_in
 from stepdown.core.value_tokens import field_logprobs, label_probability
 
 Values = Mapping[str, float | None]
 
-CHOICE: tuple[TaskKind, ...] = ("classify",)
-FIELDS: tuple[TaskKind, ...] = ("extract", "convert")
-TEXT: tuple[TaskKind, ...] = ("draft", "polish", "summarise")
-EVERY: tuple[TaskKind, ...] = (*CHOICE, *FIELDS, *TEXT)
+CALL: tuple[TaskKind, ...] = ("tool_call",)
+EVERY: tuple[TaskKind, ...] = (*CHOICE, *FIELDS, *CALL, *TEXT)
 
 LOW, MIDDLE = 0.1, 0.5  # the quantiles of token probabilities that are read
 
@@ -171,13 +174,13 @@ READERS: tuple[Reader, ...] = (
     Reader(
         _tokens,
         (
-            Signal("token_mean", "geometric mean probability of the tokens", (*TEXT, *CHOICE),
-                   "log-probabilities"),
+            Signal("token_mean", "geometric mean probability of the tokens",
+                   (*TEXT, *CHOICE, *CALL), "log-probabilities"),
             Signal("token_q10", "probability that a tenth of the tokens stay below",
-                   (*TEXT, *CHOICE), "log-probabilities", QUANTILES),
+                   (*TEXT, *CHOICE, *CALL), "log-probabilities", QUANTILES),
             Signal("token_q50", "median probability of the tokens", TEXT, "log-probabilities",
                    QUANTILES),
-            Signal("token_min", "probability of the least likely token", (*TEXT, *CHOICE),
+            Signal("token_min", "probability of the least likely token", (*TEXT, *CHOICE, *CALL),
                    "log-probabilities"),
             Signal("length", "number of generated tokens", EVERY, "log-probabilities", unit=False),
         ),
@@ -193,7 +196,7 @@ READERS: tuple[Reader, ...] = (
 
 OF_ANSWERS: tuple[Signal, ...] = (
     Signal("span_found", "share of the extracted values that stand in the source", FIELDS, ""),
-    Signal("schema_valid", "1 when the answer has the task's shape", (*CHOICE, *FIELDS), ""),
+    Signal("schema_valid", "1 when the answer has the task's shape", (*CHOICE, *FIELDS, *CALL), ""),
 )
 
 SIGNALS: tuple[Signal, ...] = (
@@ -232,9 +235,24 @@ def answer_signals(task: Task, source: str, answer: str) -> dict[str, float | No
     """
     if task.labels:
         return {"schema_valid": float(match_label(task.labels, answer) is not None)}
-    if not task.fields:
-        return {}
-    found = read_object(task.fields, answer)
+    if task.structured:
+        return _object_signals(task, source, answer)
+    return {"schema_valid": float(_calls(answer))} if task.kind == "tool_call" else {}
+
+
+def _object_signals(task: Task, source: str, answer: str) -> dict[str, float | None]:
+    if task.json_schema:
+        read = read_answer(task, "", Completion(text=answer)).text
+        found = None if read is None else msgspec.json.decode(read)
+    else:
+        found = read_object(task.fields, answer)
     if found is None:
         return {"schema_valid": 0.0}
-    return {"span_found": share_found(found.values(), source), "schema_valid": 1.0}
+    return {"span_found": share_found(texts_in(found), source), "schema_valid": 1.0}
+
+
+def _calls(answer: str) -> bool:
+    try:
+        return bool(calls_in(answer)) or answer.strip() == NO_CALL
+    except NoCallsError:
+        return False

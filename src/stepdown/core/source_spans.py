@@ -6,7 +6,7 @@ It does not know which value is right; a value that the source does not hold was
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def share_found(values: Iterable[str | None], source: str) -> float:
@@ -18,6 +18,16 @@ def share_found(values: Iterable[str | None], source: str) -> float:
     text = _plain(source)
     found = [_plain(value) in text for value in values if value]
     return sum(found) / len(found) if found else 1.0
+
+
+def texts_in(value: object) -> list[str]:
+    """Return every text inside a JSON value, in order; numbers and keys are none."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(inner, Iterable):
+        return []
+    return [text for each in inner for text in texts_in(each)]
 
 
 def _plain(text: str) -> str:

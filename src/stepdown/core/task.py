@@ -9,9 +9,25 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from stepdown.core.bought import Bought
+from stepdown.core.compare import Compare
 from stepdown.core.contract import Contract, Prompt
+from stepdown.core.request import Tool
 
-TaskKind = Literal["classify", "extract", "draft", "polish", "summarise", "convert"]
+TaskKind = Literal[
+    "classify",
+    "route",
+    "judge",
+    "extract",
+    "convert",
+    "tool_call",
+    "draft",
+    "polish",
+    "summarise",
+    "embed",
+]
+CHOICES: tuple[TaskKind, ...] = ("classify", "route", "judge")  # an answer is one of `labels`
+OBJECTS: tuple[TaskKind, ...] = ("extract", "convert")  # an answer is a JSON value
+TEXTS: tuple[TaskKind, ...] = ("draft", "polish", "summarise")
 Place = Literal["embedded", "self_hosted", "hosted_open", "vendor"]
 Finish = Literal["always", "when_unsure", "never"]
 PLACES: tuple[Place, ...] = ("embedded", "self_hosted", "hosted_open", "vendor")
@@ -108,7 +124,10 @@ class Task(Struct, frozen=True, kw_only=True):
     """One step's job.
 
     `tiers` are names, weakest first; the last is the ceiling. `prompts` are per tier; a tier
-    without one gets the caller's own request. `reference` is where the gold answer stands in the
+    without one gets the caller's own request. A structured answer has `fields` (text or null) or
+    obeys `json_schema`. `tools` are those of a tool_call task, unless an input brings its own.
+    `compare` says per field when two values are equal, `scoring` holds what the scorer was told;
+    both are part of its digest. `reference` is where the gold answer stands in the
     data (a dotted path such as `entities`). `boundary` is how far the data may travel. `signals`
     may be bought. `finish` says when the tier `polish_by` (the ceiling where none is named)
     rewrites a draft: for `when_unsure`, below the confidence `polish_below`, which is declared.
@@ -119,9 +138,13 @@ class Task(Struct, frozen=True, kw_only=True):
     tiers: tuple[str, ...]
     labels: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] = {}
+    tools: tuple[Tool, ...] = ()
     contract: Contract = Contract()
     prompts: Mapping[str, Prompt] = {}
     scorer: str = "exact"
+    scoring: Mapping[str, Any] = {}
+    compare: Mapping[str, Compare] = {}
     reference: str = ""
     reference_is: Literal["gold", "ceiling"] = "gold"
     promise: Promise = Promise()
@@ -141,8 +164,20 @@ class Task(Struct, frozen=True, kw_only=True):
         return self.tiers[-1]
 
     @property
+    def structured(self) -> bool:
+        """Whether an answer is a JSON value of a given shape."""
+        return bool(self.fields or self.json_schema)
+
+    @property
+    def cascades(self) -> bool:
+        """Whether a policy may call more than one tier: vectors of two models never mix."""
+        return self.kind != "embed"
+
+    @property
     def schema(self) -> Mapping[str, Any] | None:
-        """JSON Schema of a structured answer: every field a string or null, all required."""
+        """JSON Schema of a structured answer; of `fields` each is text or null, all required."""
+        if self.json_schema:
+            return self.json_schema
         if not self.fields:
             return None
         field = {"type": ["string", "null"]}

@@ -24,7 +24,7 @@ from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ModelError, Overloaded, TimedOut, WeightsError
 from stepdown.evals.dataset import Sample
-from stepdown.evals.scorers import Score, Scorer, scorer_for
+from stepdown.evals.scorers import Score, Scorer, scorer_of
 from stepdown.ports.model import Model
 from stepdown.ports.run_store import RunStore, SavedCall
 
@@ -132,7 +132,7 @@ async def run(
         model=model,
         price=price,
         store=store,
-        scorer=scorer or scorer_for(task.scorer),
+        scorer=scorer or scorer_of(task),
         patience=patience or Patience(),
         clock=clock,
         sleep=sleep,
@@ -171,7 +171,7 @@ def outcome_of(
     completion = call.completion
     if completion is None:
         return _failed(sample, tier, call.failure or "provider_error", call.latency_s)
-    answer = read_answer(task, tier, completion)
+    answer = read_answer(task, tier, completion, sample.context)
     score = _score(task, scorer, sample, answer)
     return Outcome(
         query_id=sample.id,
@@ -209,7 +209,14 @@ def _failed(sample: Sample, tier: str, kind: str, latency_s: float | None) -> Ou
 
 def _request(state: _Run, sample: Sample) -> Request:
     model = state.model.capabilities
-    return request_for(state.task, state.tier.name, sample.id, sample.input, capabilities=model)
+    return request_for(
+        state.task,
+        state.tier.name,
+        sample.id,
+        sample.input,
+        context=sample.context,
+        capabilities=model,
+    )
 
 
 def _reuse(state: _Run) -> list[int]:

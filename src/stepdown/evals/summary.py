@@ -15,7 +15,7 @@ from stepdown.core.report import Claim
 from stepdown.core.task import Task
 from stepdown.errors import DataError
 from stepdown.evals.decision import Decision, Evidence, Question, Verdict, decide_on
-from stepdown.evals.scorers import SCORERS
+from stepdown.evals.scorers import is_binary
 
 
 class TierFigures(Struct, frozen=True, kw_only=True):
@@ -85,15 +85,11 @@ def summarise(
     asked = Question(
         max_loss=task.promise.allowed_loss,
         delta=task.promise.delta,
-        binary=_binary(task) if binary is None else binary,
+        binary=is_binary(task) if binary is None else binary,
         seed=seed,
         floor=task.promise.floor if floor is None else floor,
     )
     return _Figures(task, table, asked, level, recorded or {}).summary()
-
-
-def _binary(task: Task) -> bool:
-    return task.scorer in SCORERS and SCORERS[task.scorer].binary
 
 
 class _Figures:

@@ -20,7 +20,7 @@ from stepdown.core.task import Task
 from stepdown.errors import ModelError, TimedOut
 from stepdown.evals.dataset import Sample
 from stepdown.evals.harness import Progress, call_key
-from stepdown.evals.scorers import scorer_for
+from stepdown.evals.scorers import scorer_of
 from stepdown.ports.model import Model
 from stepdown.ports.run_store import RunStore, SavedCall
 from stepdown.serve.asking import complete_in_time
@@ -193,7 +193,7 @@ async def _polished(
         return row
     score = None
     if sample.reference is not None:
-        score = scorer_for(task.scorer).score(task, sample, answer.text).value
+        score = scorer_of(task).score(task, sample, answer.text).value
     return msgspec.structs.replace(row, answer=answer.text, score=score)
 
 

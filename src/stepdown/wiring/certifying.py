@@ -19,7 +19,7 @@ from stepdown.core.replay_array import Panel
 from stepdown.core.task import Task
 from stepdown.errors import LockError
 from stepdown.evals.dataset import Sample, digest_of
-from stepdown.evals.scorers import SCORERS
+from stepdown.evals.scorers import is_binary
 from stepdown.wiring.buying import further
 from stepdown.wiring.evaluating import Watch, run_one, samples_in, unfit
 from stepdown.wiring.foretelling import static_encoder, with_triage_kept
@@ -208,7 +208,7 @@ def evidence_of(workspace: Workspace, task: Task, gathered: Gathered) -> Evidenc
         data={**workspace.split_digests(task), **gathered.data},
         clustered=workspace.project.data is not None and workspace.project.data.group is not None,
         reference=task.reference_is,
-        binary=SCORERS[task.scorer].binary if task.scorer in SCORERS else None,
+        binary=is_binary(task),
         encoder=static_encoder(),
     )
 

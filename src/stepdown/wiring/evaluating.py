@@ -104,7 +104,9 @@ def unfit(workspace: Workspace, task: Task) -> dict[str, str]:
 def _lack(workspace: Workspace, task: Task, tier: str) -> str | None:
     able, why = workspace.model(task, tier).capabilities, None
     for sample in workspace.samples(task):
-        request = request_for(task, tier, sample.id, sample.input, capabilities=able)
+        request = request_for(
+            task, tier, sample.id, sample.input, context=sample.context, capabilities=able
+        )
         why = lacks(request, able, estimate_tokens)
         if why is None:
             return None

@@ -15,7 +15,7 @@ from stepdown.core.task import Task
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 from stepdown.evals.dataset import Sample
-from stepdown.evals.scorers import scorer_for
+from stepdown.evals.scorers import scorer_of
 from stepdown.stats.intervals import mean_interval, proportion_interval, quantile
 from stepdown.wiring.evaluating import recorded_notes
 from stepdown.wiring.workspace import Workspace
@@ -101,7 +101,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 def _scores(task: Task, traces: Sequence[Trace], samples: Mapping[str, Sample]) -> list[float]:
     """Scores of the answers that were kept and whose message is labelled."""
-    scorer = scorer_for(task.scorer)
+    scorer = scorer_of(task)
     return [
         scorer.score(task, samples[trace.message_id], trace.answer).value
         for trace in traces

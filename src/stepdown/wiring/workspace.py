@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stepdown.adapters.storage.ledger import SpoolLedger, open_ledger
+from stepdown.adapters.tables.images import image_url
 from stepdown.adapters.tables.rows import read_rows
 from stepdown.adapters.tables.run_files import RunFiles
 from stepdown.config.project import Project, load_project
@@ -116,8 +117,18 @@ class Workspace:
             keys = self.project.data
             if keys is None:
                 raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
-            columns = Columns(id=keys.id, text=keys.input, group=keys.group, segment=keys.segment)
-            rows = list(self._rows(task))
+            columns = Columns(
+                id=keys.id,
+                text=keys.input,
+                group=keys.group,
+                segment=keys.segment,
+                history=keys.history,
+                tools=keys.tools,
+                images=keys.images,
+            )
+            rows = self._rows(task)
+            if keys.images is not None:
+                rows = self._with_images(rows, keys.images)
             source = self.project.references.get(task.name, keys.path)
             self._samples[task.name] = samples_of(task, rows, source=source, columns=columns)
         return self._samples[task.name]
@@ -155,6 +166,20 @@ class Workspace:
                 yield line, row
             elif str(row.get(keys.id)) in wanted:
                 yield line, {**row, task.reference: wanted[str(row.get(keys.id))]}
+
+    def _with_images(self, rows: Iterator[Row], column: str) -> Iterator[Row]:
+        """Rows whose images are read: a file in the folder of the data becomes a data URL."""
+        keys = self.project.data
+        assert keys is not None
+        data = self.project.root / keys.path
+        for line, row in rows:
+            named, at = row.get(column), f"{keys.path}, line {line}"
+            listed = [named] if isinstance(named, str) else named
+            if not isinstance(listed, list):
+                yield line, row
+                continue
+            shown = [image_url(one, data.parent, keys.max_image_mb, at) for one in listed]
+            yield line, {**row, column: shown}
 
     def _references(self, task: Task) -> dict[str, Any] | None:
         name = self.project.references.get(task.name)

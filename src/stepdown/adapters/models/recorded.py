@@ -53,8 +53,10 @@ class RecordedModel:
 
     @property
     def capabilities(self) -> Capabilities:
-        """It can only repeat."""
-        return Capabilities(labels=False, schema=False, polish=False, tasks=(self._task,))
+        """It can only repeat, whatever the model that was recorded saw and called."""
+        return Capabilities(
+            vision=True, tools=True, labels=False, schema=False, polish=False, tasks=(self._task,)
+        )
 
     async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
         """Repeat the recorded answer.
