@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage
@@ -69,7 +69,7 @@ class FakeModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         yield Chunk(completion=await self.complete(request))
 
     async def aclose(self) -> None:

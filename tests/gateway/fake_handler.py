@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from stepdown.core.call import Call, Reply
 from stepdown.core.request import Usage
 from stepdown.core.trace import Attempt, Trace
+from stepdown.ports.handler import Sink
 
 
 def reply_to(call: Call, **changes: Any) -> Reply:
@@ -47,7 +48,7 @@ class FakeHandler:
         self.calls: list[Call] = []
         self.says: Mapping[str, Any] | Exception = {}
 
-    async def answer(self, call: Call) -> Reply:
+    async def answer(self, call: Call, sink: Sink | None = None) -> Reply:
         self.calls.append(call)
         if isinstance(self.says, Exception):
             raise self.says

@@ -212,7 +212,8 @@ def test_a_call_carries_everything_the_caller_said(client: OpenAI, handler: Fake
         },
     )
     (call,) = handler.calls
-    assert (call.id, call.model, call.max_tokens, call.temperature) == (
+    asked = call.asked
+    assert (call.id, call.model, asked.max_tokens, asked.temperature) == (
         "req:7.A_b-c",
         "draft",
         50,
@@ -224,7 +225,7 @@ def test_a_call_carries_everything_the_caller_said(client: OpenAI, handler: Fake
         Message("assistant", None, tool_calls=(ToolCall("c", "lookup", "{}"),)),
         Message("tool", "42", tool_call_id="c"),
     )
-    assert call.tools == (Tool("lookup", "", {"type": "object"}),)
+    assert asked.tools == (Tool("lookup", "", {"type": "object"}),)
     assert call.metadata == {
         "message_id": "m-7",
         "customer_facing": "true",

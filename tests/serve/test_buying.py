@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from serve_fakes import ABLE, BY_THE_SECOND, FakeModel
 
+from stepdown.core.asked import Asked
 from stepdown.core.bought import Bought
 from stepdown.core.derived import Linear
 from stepdown.core.policy import Action, Clause, Policy, Row, cascade
@@ -17,7 +18,7 @@ from stepdown.core.request import Completion, Message, Request, Tool
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.errors import ModelError, Overloaded, Unavailable
-from stepdown.serve.cascade import Asked, Outcome, run
+from stepdown.serve.cascade import Outcome, run
 from stepdown.serve.step import Step
 
 VOTE = Bought(kind="vote", tier="small", samples=4)

@@ -9,9 +9,11 @@ import msgspec
 import pytest
 from serve_fakes import BY_THE_SECOND, FakeModel
 
+from stepdown.core.asked import Asked
 from stepdown.core.call import Call
 from stepdown.core.confidence import Calibrator
 from stepdown.core.contract import Contract, Prompt
+from stepdown.core.hints import read_hints
 from stepdown.core.lock import Estimate, Guarantee, Lock, LockedTask
 from stepdown.core.policy import Policy, cascade
 from stepdown.core.request import Completion, Message, Tool, ToolCall
@@ -78,8 +80,12 @@ class Shop:
         )
 
     async def ask(self, text: str = f"Sort: {SECRET}", **keys: Any) -> Any:
-        call = Call(**{"id": "r1", "model": "intent", "messages": (Message("user", text),), **keys})
-        return await self.service.answer(call)
+        """Ask; keys are fields of the call, of what it asks for, or its metadata."""
+        asked = Asked(**{k: keys.pop(k) for k in list(keys) if k in Asked.__struct_fields__})
+        hints = read_hints(keys.get("metadata", {}))
+        call = {"id": "r1", "model": "intent", "messages": (Message("user", text),), **keys}
+        sink = call.pop("sink", None)
+        return await self.service.answer(Call(**call, asked=asked, hints=hints), sink)
 
 
 def sure(text: str = "refund") -> FakeModel:
@@ -164,7 +170,7 @@ async def test_a_call_of_one_tier_is_marked_as_outside_the_guarantee() -> None:
     [
         ({"model": "intend"}, "Did you mean 'intent'?"),
         ({"model": "zzz"}, "Known: intent, tier:small, tier:big."),
-        ({"model": "tier:big"}, "needs to know the task"),
+        ({"model": "tier:huge"}, "There is no model 'tier:huge'"),
         ({"model": "tier:huge", "metadata": {"task": "intent"}}, "It has: small, big."),
         ({"model": "tier:big", "metadata": {"task": "intend"}}, "Did you mean 'intent'?"),
         ({"messages": (Message("system", "hello"),)}, "no user message"),

@@ -6,26 +6,40 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from stepdown.core.request import Message, Tool, ToolCall, Usage
+from stepdown.core.asked import Asked
+from stepdown.core.hints import Hints
+from stepdown.core.request import Message, TokenLogprob, ToolCall, Usage
 from stepdown.core.trace import Trace
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A caller's request. `model` is a task, or `tier:NAME`; hints travel in `metadata`."""
+    """A caller's request. `model` is a task, `tier:NAME`, or a name that is mapped to tasks.
+
+    `metadata` is what the caller sent, `hints` what it says to Stepdown.
+    """
 
     id: str
     model: str
     messages: tuple[Message, ...]
-    max_tokens: int | None = None
-    temperature: float | None = None
-    tools: tuple[Tool, ...] = ()
+    asked: Asked = Asked()
+    hints: Hints = Hints()
     metadata: Mapping[str, str] = {}
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """One answer of several that a caller asked for."""
+
+    text: str
+    finish_reason: str = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 class Reply(Struct, frozen=True, kw_only=True):
     """The answer in the caller's shape, with the trace that explains it.
 
-    `usage` is what the caller is told: the tokens of the attempt that answered.
+    `usage` is what the caller is told: the tokens of the attempt that answered. `more` holds the
+    second answer and those after it. `ignored` names the caller's parameters that changed nothing.
     """
 
     text: str
@@ -33,6 +47,20 @@ class Reply(Struct, frozen=True, kw_only=True):
     trace: Trace
     finish_reason: str = "stop"
     tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    more: tuple[Choice, ...] = ()
     usage: Usage = Usage()
     recorded: bool = False
     note: str = ""
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """Every answer, the first one first."""
+        first = Choice(
+            text=self.text,
+            finish_reason=self.finish_reason,
+            tool_calls=self.tool_calls,
+            logprobs=self.logprobs,
+        )
+        return (first, *self.more)

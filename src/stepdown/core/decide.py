@@ -53,18 +53,19 @@ def decide(policy: Policy, seen: Observation) -> Decision:
     """Return the next action. In doubt it chooses the safer tier and says why."""
     row = policy.by_state.get(seen.called)
     if row is None:
-        return _beyond(policy, seen, "unforeseen_state")
+        return beyond(policy, seen, "unforeseen_state")
     for clause in row.when:
-        if _holds(clause, seen):
-            if (blocked := _blocked(clause.then, seen)) is None:
+        if holds(clause, seen):
+            if (why := blocked(clause.then, seen)) is None:
                 return _by_clause(clause, clause.then, clause.reason, seen)
-            return _beyond(policy, seen, blocked)
-    if (blocked := _blocked(row.otherwise, seen)) is not None:
-        return _beyond(policy, seen, blocked)
+            return beyond(policy, seen, why)
+    if (why := blocked(row.otherwise, seen)) is not None:
+        return beyond(policy, seen, why)
     return _otherwise(row, seen)
 
 
-def _holds(clause: Clause, seen: Observation) -> bool:
+def holds(clause: Clause, seen: Observation) -> bool:
+    """Return whether a clause applies: its signal reaches its threshold, its answer is usable."""
     value = _known(seen, clause.signal)
     if answer_in(clause.then, seen.called) in seen.invalid:
         return False
@@ -77,7 +78,8 @@ def _known(seen: Observation, signal: str) -> float | None:
     return None if value is None or isnan(value) else value
 
 
-def _blocked(action: Action, seen: Observation) -> str | None:
+def blocked(action: Action, seen: Observation) -> str | None:
+    """Return why an action cannot be carried out, None when it can."""
     if (sent := answer_in(action, seen.called)) in seen.invalid:
         return seen.invalid[sent]
     if action.kind == "polish":
@@ -111,8 +113,11 @@ def _otherwise(row: Row, seen: Observation) -> Decision:
     return _by_clause(clause, row.otherwise, row.reason if known else "no_confidence", seen)
 
 
-def _beyond(policy: Policy, seen: Observation, why: str) -> Decision:
-    """Where the table cannot be followed: the strongest tier that has, or can give, an answer."""
+def beyond(policy: Policy, seen: Observation, why: str) -> Decision:
+    """Return the safest action where the table cannot be followed, for the reason `why`.
+
+    It is the strongest tier that has, or can give, an answer.
+    """
     for tier in reversed(policy.tiers):
         if tier in seen.called:
             if tier not in seen.invalid:

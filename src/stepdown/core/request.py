@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+
+from stepdown.core.asked import Asked
+from stepdown.core.asked import Tool as Tool  # noqa: PLC0414 a request has tools: it is found here
 
 
 class TextPart(Struct, frozen=True, tag="text"):
@@ -47,14 +50,6 @@ class Message(Struct, frozen=True, omit_defaults=True):
         return "\n".join(part.text for part in parts if isinstance(part, TextPart))
 
 
-class Tool(Struct, frozen=True):
-    """A function that the model may call; `parameters` is its JSON Schema."""
-
-    name: str
-    description: str = ""
-    parameters: Mapping[str, Any] = {}
-
-
 class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What stands around the bare text of one input.
 
@@ -72,7 +67,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     `input` is the bare text that the task is about (what an expert reads); `messages` is the
     tier's own prompt around it (what a language model reads). `labels` non-empty asks for a
-    distribution over exactly these answers; `schema` asks for JSON that matches it.
+    distribution over exactly these answers; `schema` asks for JSON that matches it. `asked` is
+    there where a caller's request is passed on as it is: it then decides the decoding alone.
     """
 
     id: str
@@ -89,6 +85,7 @@ class Request(Struct, frozen=True, kw_only=True):
     logprobs: bool = False
     top_logprobs: int = 0
     metadata: Mapping[str, str] = {}
+    asked: Asked | UnsetType = UNSET  # left out of the digest of a request that has none
 
     def __post_init__(self) -> None:
         """Refuse what no tier can serve."""
@@ -140,10 +137,20 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     unpriced: int = 0
 
 
+class ToolPiece(Struct, frozen=True, omit_defaults=True):
+    """A piece of a streamed tool call: id and name come once, `arguments` add up."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
 class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A piece of a streamed answer; the last one carries `completion`."""
 
     text: str = ""
+    tools: tuple[ToolPiece, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     completion: Completion | None = None
 

@@ -23,6 +23,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     why: str = "entry"
     started_at: str
     latency_s: float | None = None
+    first_token_s: float | None = None
     cost_usd: float | None = None
     cost_basis: str = "unknown"
     usage: Usage = Usage()
@@ -43,6 +44,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `answered_by` is the tier whose answer was sent, None for an abstention. Costs and latency are
     None when any part is unknown. `baseline_usd` is what the baseline tier would have cost.
+    `first_byte_s` is when the first piece went out, None for an answer that was sent whole.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     answered_by: str | None
     reason: str
     latency_s: float
+    first_byte_s: float | None = None
     cost_usd: float | None = None
     baseline_tier: str | None = None
     baseline_usd: float | None = None

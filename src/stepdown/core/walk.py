@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from stepdown.core.decide import Decision, Observation, decide
 from stepdown.core.derived import Derived, agreement, value_of
+from stepdown.core.foregone import sent_whatever_it_says
 from stepdown.core.policy import Policy, tiers_in
 
 
@@ -34,15 +35,16 @@ class Walk:
 
     def next(self) -> Decision:
         """Return the next decision for what was seen so far."""
-        seen = Observation(
-            self.called,
-            self._readable(),
-            self.invalid,
-            self.unavailable,
-            self.left_s,
-            self.needs_s,
+        return decide(self.policy, self._seen(self._readable()))
+
+    def will_send(self, tier: str) -> bool:
+        """Return whether any usable answer of `tier`, called now, is certain to be sent."""
+        return sent_whatever_it_says(self.policy, self._seen(self.signals), tier)
+
+    def _seen(self, signals: Mapping[str, float | None]) -> Observation:
+        return Observation(
+            self.called, signals, self.invalid, self.unavailable, self.left_s, self.needs_s
         )
-        return decide(self.policy, seen)
 
     def _readable(self) -> Mapping[str, float | None]:
         """The signals as read, and those derived from them that the present state looks at."""

@@ -1,6 +1,8 @@
 """The Model port: whatever can answer a request, from a regular expression to a frontier model."""
 
-from collections.abc import AsyncIterator
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from stepdown.core.request import Capabilities, Chunk, Completion, Request
@@ -29,7 +31,7 @@ class Model(Protocol):
         """
         ...
 
-    def stream(self, request: Request, *, timeout_s: float | None = None) -> AsyncIterator[Chunk]:
+    def stream(self, request: Request, *, timeout_s: float | None = None) -> AsyncGenerator[Chunk]:
         """Answer in pieces; the last chunk carries the whole completion."""
         ...
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from stepdown.core.decide import Decision
-from stepdown.core.request import Completion, Request
+from stepdown.core.request import Chunk, Completion, Request
 from stepdown.core.trace import Attempt
 from stepdown.errors import ModelError, Unavailable
-from stepdown.serve.asking import complete_in_time
+from stepdown.serve.asking import complete_in_time, stream_in_time
 from stepdown.serve.signals import Purchase
 from stepdown.serve.step import Clock, Step
+
+Take = Callable[[Chunk], Awaitable[None]]
 
 
 class Books:
@@ -44,16 +48,24 @@ class Books:
         return {name: decision.value} if name is not None and name in self.step.derived else {}
 
     async def ask(
-        self, tier: str, request: Request, kind: str, why: str
+        self, tier: str, request: Request, kind: str, why: str, take: Take | None = None
     ) -> tuple[Completion, Attempt]:
-        """Ask a tier; return what it said and the attempt, which is not booked yet."""
+        """Ask a tier; return what it said and the attempt, which is not booked yet.
+
+        With `take` the answer is handed over in pieces as well, as it is written.
+        """
         started = self.now()
-        done = await complete_in_time(self.step.tiers[tier], self.step.models[tier], request)
+        place, model = self.step.tiers[tier], self.step.models[tier]
+        if take is None:
+            done = await complete_in_time(place, model, request)
+        else:
+            done = await stream_in_time(place, model, request, take)
         price = self.step.tiers[tier].price
         attempt = self.begun(tier, kind, why, started)
         return done, msgspec.structs.replace(
             attempt,
             latency_s=done.latency_s,
+            first_token_s=done.first_token_s,
             cost_usd=price.cost_usd(done.usage, done.latency_s),
             cost_basis=price.basis,
             usage=done.usage,
@@ -77,12 +89,22 @@ class Books:
         )
 
     def failed(
-        self, tier: str, kind: str, why: str, error: ModelError, failure: str | None = None
+        self,
+        tier: str,
+        kind: str,
+        why: str,
+        error: ModelError,
+        failure: str | None = None,
+        *,
+        began: bool = False,
     ) -> None:
-        """Book a call that failed; only one that was refused is known to be free."""
+        """Book a call that failed; only one that was refused is known to be free.
+
+        One that `began` to answer was not refused, whatever it says.
+        """
         self.error = error
         attempt = self.begun(tier, kind, why, self.now())
-        free = isinstance(error, Unavailable)
+        free = isinstance(error, Unavailable) and not began
         self.book(
             msgspec.structs.replace(
                 attempt,

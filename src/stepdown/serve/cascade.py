@@ -6,15 +6,21 @@ they said.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 from msgspec import Struct
 
 from stepdown.core.answer_shape import shape_signals
 from stepdown.core.answers import answer_key
+from stepdown.core.asked import Asked
+from stepdown.core.call import Reply
 from stepdown.core.decide import Decision
 from stepdown.core.fitness import lacks
-from stepdown.core.policy import confidence_of, polished, tiers_in
-from stepdown.core.request import Completion, Message, Request, Tool
+from stepdown.core.passing import as_asked, read_as_it_is
+from stepdown.core.policy import Action, confidence_of, polished, tiers_in
+from stepdown.core.request import Chunk, Completion, Message, Request
 from stepdown.core.requesting import (
     Answer,
     polish_request,
@@ -26,21 +32,19 @@ from stepdown.core.signals import answer_signals, read_signals
 from stepdown.core.trace import Attempt
 from stepdown.core.walk import Walk
 from stepdown.errors import ModelError, Unavailable
-from stepdown.serve.books import Books
+from stepdown.serve.books import Books, Take
+from stepdown.serve.relay import Relay
 from stepdown.serve.signals import purchase
 from stepdown.serve.step import Clock, Signals, Step
 
-
-class Asked(Struct, frozen=True, kw_only=True):
-    """What else the caller asked for; it reaches the tiers that get the caller's own request."""
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    tools: tuple[Tool, ...] = ()
+CUT = ModelError("The caller hung up before the answer was whole.")
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How a walk ended. `answer` is canonical; None when it abstained."""
+    """How a walk ended. `answer` is canonical; None when it abstained or broke off.
+
+    `first_byte_at` is on the cascade's clock, None when nothing was sent while it was written.
+    """
 
     answer: str | None
     completion: Completion | None
@@ -49,6 +53,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     outside_guarantee: str | None
     attempts: tuple[Attempt, ...]
     error: ModelError | None = None
+    first_byte_at: float | None = None
 
 
 async def run(
@@ -58,7 +63,7 @@ async def run(
     request_id: str,
     draw: float,
     messages: tuple[Message, ...] | None = None,
-    asked: Asked = Asked(),
+    asked: Asked | None = None,
     segment: str | None = None,
     clock: Clock = Clock(),
 ) -> Outcome:
@@ -70,16 +75,20 @@ async def run(
         request_id: names the attempts.
         draw: uniform in [0, 1), for policies that mix.
         messages: the caller's own request, for tiers that have no prompt of their own.
-        asked: the caller's own parameters, for the same tiers.
+        asked: the caller's own parameters where the request is passed on as it is: then every
+            tier gets `messages` and these, and its answer is sent as it comes.
         segment: the kind of query that the caller says it is, for triage.
         clock: where time comes from.
     """
     known = {"draw": draw, **step.foretold(text, segment)}
-    return await _Cascade(step, text, request_id, known, messages, asked, clock).run()
+    return await Cascade(step, text, request_id, known, messages, asked, clock).run()
 
 
-class _Cascade:
-    """One request on its way through a policy."""
+class Cascade:
+    """One request on its way through a policy.
+
+    `relay`, where it is set before `run`, gets the pieces of an answer that is certain to be sent.
+    """
 
     def __init__(
         self,
@@ -87,9 +96,9 @@ class _Cascade:
         text: str,
         request_id: str,
         known: Signals,
-        messages: tuple[Message, ...] | None,
-        asked: Asked,
-        clock: Clock,
+        messages: tuple[Message, ...] | None = None,
+        asked: Asked | None = None,
+        clock: Clock = Clock(),
     ) -> None:
         self.step = step
         self.text = text
@@ -100,15 +109,19 @@ class _Cascade:
         self.books = Books(step, request_id, clock)
         self.answers: dict[str, tuple[str, Completion]] = {}
         self.refused: list[str] = []
+        self.relay: Relay | None = None
+        self.opening: Callable[[str, Decision], Reply] | None = None
 
     async def run(self) -> Outcome:
+        """Do what the policy says until it has an answer, or nobody is left."""
         self.note_what_cannot_be_called()
         while True:
             decision = self.walk.next()
             self.books.note(decision)
             action = decision.action
             if action.kind == "call":
-                await self.call(action.target, decision)
+                if (done := await self.call(action.target, decision)) is not None:
+                    return done
             elif action.kind == "buy":
                 await self.buy(action.target, decision)
             elif action.kind == "polish":
@@ -118,32 +131,75 @@ class _Cascade:
                 return self.end(action.target or None, decision)
 
     def note_what_cannot_be_called(self) -> None:
+        """Tell the walk which tiers are out of reach, and which cannot polish."""
         for name in self.step.policy.tiers:
             if (why := self.step.out_of_reach(name)) is not None:
                 self.walk.down(name, why)
             elif not self.step.models[name].capabilities.polish:
                 self.walk.down(f"polish {name}", "unavailable")
 
-    async def call(self, tier: str, decision: Decision) -> None:
+    async def call(self, tier: str, decision: Decision) -> Outcome | None:
+        """Ask a tier; return how the walk ended where its answer was sent while it was written."""
         why = decision.reason
         self.forget_polish()
         request = self.request(tier, self.text)
-        if self.messages is not None and self.step.task.prompt_for(tier) is None:
-            request = self.as_asked(request)
         if (lack := self.lacks(tier, request)) is not None:
             self.books.failed(tier, "call", why, lack, "incapable")
             self.walk.down(tier, "incapable")
-            return
+            return None
         try:
-            done, attempt = await self.books.ask(tier, request, "call", why)
-        except Unavailable as error:
-            self.books.failed(tier, "call", why, error)
-            self.walk.down(tier, "unavailable")
+            done, attempt = await self.books.ask(
+                tier, request, "call", why, self.piecewise(tier, decision)
+            )
+        except asyncio.CancelledError:
+            self.books.failed(tier, "call", why, CUT, "cancelled", began=True)
+            raise
         except ModelError as error:
-            self.books.failed(tier, "call", why, error)
-            self.walk.answered(tier, {}, error.kind)
+            began = self.began
+            self.books.failed(tier, "call", why, error, began=began)
+            if began:
+                return self.end(None, msgspec.structs.replace(decision, reason="broken_off"))
+            self.passed_over(tier, error)
         else:
             self.take(tier, done, attempt)
+            if self.began:
+                return self.sent(tier, done)
+        return None
+
+    def passed_over(self, tier: str, error: ModelError) -> None:
+        """Note that a tier gave no answer."""
+        if isinstance(error, Unavailable):
+            self.walk.down(tier, "unavailable")
+        else:
+            self.walk.answered(tier, {}, error.kind)
+
+    @property
+    def began(self) -> bool:
+        """Whether the caller has seen a part of an answer."""
+        return self.relay is not None and self.relay.began
+
+    def piecewise(self, tier: str, decision: Decision) -> Take | None:
+        """Return what takes the pieces of an answer that is certain to be sent, else None."""
+        relay, opening = self.relay, self.opening
+        if relay is None or opening is None or not self.step.models[tier].capabilities.stream:
+            return None
+        if not self.walk.will_send(tier):
+            return None
+
+        async def take(chunk: Chunk) -> None:
+            await relay.take(chunk, lambda: opening(tier, decision))
+
+        return take
+
+    def sent(self, tier: str, done: Completion) -> Outcome:
+        """End with an answer that the caller has; one that proved unusable is not covered."""
+        decision = self.walk.next()
+        self.books.note(decision)
+        if (why := self.walk.invalid.get(tier)) is not None:
+            decision = Decision(Action("accept", tier), why, outside_guarantee=why)
+            self.books.outside = self.books.outside or why
+            self.answers[tier] = (done.text.strip(), done)
+        return self.end(tier, decision)
 
     def lacks(self, tier: str, request: Request) -> Unavailable | None:
         """Return why a tier cannot take a request that it would be sent, as an error."""
@@ -151,25 +207,26 @@ class _Cascade:
         return None if why is None else Unavailable(f"{tier} cannot take this request: {why}.")
 
     def request(self, tier: str, text: str) -> Request:
+        """Return what a tier is asked: its own prompt, or what the caller wrote."""
+        task, asked = self.step.task, self.asked
         able = self.step.models[tier].capabilities
-        return request_for(self.step.task, tier, self.request_id, text, capabilities=able)
+        request = request_for(task, tier, self.request_id, text, capabilities=able)
+        if self.messages is None or (asked is None and task.prompt_for(tier) is not None):
+            return request
+        if asked is None:
+            return msgspec.structs.replace(request, messages=self.messages, max_tokens=None)
+        return as_asked(request, self.messages, asked)
 
-    def as_asked(self, request: Request) -> Request:
-        """Return the request as the caller wrote it."""
-        asked = self.asked
-        return msgspec.structs.replace(
-            request,
-            messages=self.messages or (),
-            max_tokens=asked.max_tokens,
-            temperature=request.temperature if asked.temperature is None else asked.temperature,
-            tools=asked.tools,
-        )
+    def understood(self, tier: str, done: Completion) -> Answer:
+        """Return the answer in a completion; of a request that is passed on, as it came."""
+        if self.asked is not None:
+            return read_as_it_is(done)
+        answer = read_answer(self.step.task, tier, done)
+        return Answer(answer.text or "") if done.tool_calls else answer
 
     def take(self, tier: str, done: Completion, attempt: Attempt) -> None:
         """Read a tier's answer and its signals."""
-        answer = read_answer(self.step.task, tier, done)
-        if done.tool_calls:
-            answer = Answer(answer.text or "")
+        answer = self.understood(tier, done)
         signals = self.read(tier, done, answer.text)
         calibrator = self.step.confidence.get(tier)
         confidence = calibrator.apply(signals) if calibrator else None
@@ -265,6 +322,7 @@ class _Cascade:
         return self.end(name, decision)
 
     def end(self, tier: str | None, decision: Decision) -> Outcome:
+        """Return how the walk stands if it ends with what `tier` said."""
         answer, completion = self.answers.get(tier or "", (None, None))
         return Outcome(
             answer=answer,
@@ -274,6 +332,7 @@ class _Cascade:
             outside_guarantee=self.books.outside,
             attempts=tuple(self.books.attempts),
             error=self.books.error,
+            first_byte_at=None if self.relay is None else self.relay.first_byte_at,
         )
 
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from stepdown.core.asked import Asked
 from stepdown.core.call import Call, Reply
-from stepdown.core.contract import Contract
+from stepdown.core.decide import Decision
 from stepdown.core.digest import draw, seed_from
-from stepdown.core.lock import Lock, LockedTask
-from stepdown.core.policy import Policy, single
-from stepdown.core.request import Message
-from stepdown.core.task import Task
-from stepdown.core.trace import GuaranteeState, Trace
-from stepdown.errors import InputError, ModelError, Unavailable
-from stepdown.serve.cascade import Asked, Outcome, run
+from stepdown.core.lock import Lock
+from stepdown.core.policy import Action
+from stepdown.core.trace import Trace
+from stepdown.errors import ModelError, Unavailable
+from stepdown.ports.handler import Sink
+from stepdown.serve.cascade import Cascade, Outcome
+from stepdown.serve.planning import Plan, Planner
+from stepdown.serve.relay import Relay
 from stepdown.serve.step import Clock, Step
-
-DIRECT = "tier:"
 
 
 class Service:
@@ -41,38 +40,36 @@ class Service:
         self._lock_digest = lock.digest
         self._seed = seed_from(self._lock_digest)
         self._steps = dict(steps)
+        self._planner = Planner(lock, self._steps, today)
         self._append = append
         self._baseline = baseline
-        self._today = today
         self._clock = clock
 
-    async def answer(self, call: Call) -> Reply:
-        """Answer a call: its model name is a task, or `tier:NAME` with the task in the metadata."""
-        plan = self._plan(call)
+    async def answer(self, call: Call, sink: Sink | None = None) -> Reply:
+        """Answer a call: its model name is a task, or `tier:NAME`.
+
+        An answer that is certain to be sent goes to `sink` while it is written.
+        """
+        plan = self._planner.plan(call)
         start = self._clock.seconds()
-        outcome = await run(
-            plan.step,
-            plan.text,
-            request_id=call.id,
-            draw=draw(self._seed, f"{plan.step.task.name}:{call.id}"),
-            messages=plan.messages,
-            asked=_asked(call, plan),
-            segment=call.metadata.get("segment"),
-            clock=self._clock,
-        )
-        trace = self._trace(call, plan, outcome, self._clock.seconds() - start)
-        self._append(trace)
-        return _reply(call, plan, outcome, trace)
+        cascade = self._cascade(call, plan)
+        if sink is not None and plan.streams:
+            self._relay(cascade, call, plan, sink, start)
+        try:
+            outcome = await cascade.run()
+        except asyncio.CancelledError:
+            self._keep(call, plan, _cut(cascade), start)
+            raise
+        return _reply(call, plan, outcome, self._keep(call, plan, outcome, start))
 
     async def run(self, task: str, text: str, call: Call) -> Reply:
         """Answer a bare text by a task's policy, as the Python API does."""
-        messages = self._step(task).task.contract.wrap(text)
+        messages = self._planner.step(task).task.contract.wrap(text)
         return await self.answer(msgspec.structs.replace(call, model=task, messages=messages))
 
     def models(self) -> Sequence[str]:
         """Return the tasks, then the tiers as `tier:NAME`."""
-        tiers = dict.fromkeys(t for step in self._steps.values() for t in step.models)
-        return [*self._steps, *(DIRECT + tier for tier in tiers)]
+        return self._planner.models()
 
     def status(self) -> Mapping[str, Any]:
         """Return the state of each task's guarantee."""
@@ -84,78 +81,43 @@ class Service:
     def _status(self, name: str) -> dict[str, Any]:
         locked = self._lock.tasks[name]
         return {
-            "guarantee": self._state(locked),
+            "guarantee": self._planner.state(locked),
             "promise": f"{locked.guarantee.promise} <= {locked.guarantee.level}",
             "tiers": list(locked.policy.tiers),
             "review_by": locked.guarantee.review_by,
         }
 
-    def _state(self, locked: LockedTask) -> GuaranteeState:
-        """A guarantee past its review date is withdrawn until it is renewed."""
-        stated = locked.guarantee
-        overdue = bool(stated.review_by) and self._today() > stated.review_by
-        return "withdrawn" if stated.state == "certified" and overdue else stated.state
+    def _cascade(self, call: Call, plan: Plan) -> Cascade:
+        step, drawn = plan.step, draw(self._seed, f"{plan.step.task.name}:{call.id}")
+        known = {"draw": drawn, **step.foretold(plan.text, call.hints.segment)}
+        return Cascade(step, plan.text, call.id, known, plan.messages, plan.asked, self._clock)
 
-    def _step(self, name: str) -> Step:
-        if name not in self._steps:
-            known = list(self.models())
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
-            raise InputError(f"There is no model {name!r}.", hint)
-        return self._steps[name]
+    def _relay(self, cascade: Cascade, call: Call, plan: Plan, sink: Sink, start: float) -> None:
+        """Let the cascade send an answer while it is written."""
 
-    def _plan(self, call: Call) -> _Plan:
-        if call.model.startswith(DIRECT):
-            return self._direct(call)
-        step = self._step(call.model)
-        locked = self._lock.tasks[call.model]
-        state = self._state(locked)
-        text = step.task.contract.take_input(call.messages)
-        if text is not None and not call.tools and state != "withdrawn":
-            return _Plan(step=step, text=text, messages=call.messages, state=state)
-        ceiling = msgspec.structs.replace(step, policy=_ceiling_only(step.policy))
-        if text is not None and not call.tools:
-            return _Plan(
-                step=ceiling, text=text, messages=call.messages, state=state, outside="withdrawn"
-            )
-        return _Plan(
-            step=msgspec.structs.replace(ceiling, task=_as_it_is(step.task)),
-            text=_last_text(call.messages),
-            messages=call.messages,
-            state=state,
-            outside="contract",
-            matched=False,
-        )
+        def opening(tier: str, decision: Decision) -> Reply:
+            coming = cascade.books.begun(tier, "call", decision.reason, self._clock.now())
+            outcome = cascade.end(tier, decision)
+            known = msgspec.structs.replace(outcome, attempts=(*outcome.attempts, coming))
+            trace = self._trace(call, plan, known, start)
+            return Reply(text="", model=call.model, trace=trace, ignored=_ignored(call, plan))
 
-    def _direct(self, call: Call) -> _Plan:
-        tier = call.model.removeprefix(DIRECT)
-        name = call.metadata.get("task", "")
-        if not name:
-            raise InputError(
-                f"{call.model!r} needs to know the task.",
-                'Send metadata {"task": NAME}, or ask for the task itself.',
-            )
-        step = self._step(name)
-        if tier not in step.models:
-            raise InputError(
-                f"The task {name!r} has no tier {tier!r}.", f"It has: {', '.join(step.models)}."
-            )
-        text = step.task.contract.take_input(call.messages)
-        return _Plan(
-            step=msgspec.structs.replace(step, policy=single(tier)),
-            text=_last_text(call.messages) if text is None else text,
-            messages=call.messages,
-            state=self._state(self._lock.tasks[name]),
-            outside="direct_call",
-            matched=text is not None,
-        )
+        verbatim = plan.asked is not None
+        cascade.relay = Relay(sink, self._clock.seconds, verbatim=verbatim)
+        cascade.opening = opening
 
-    def _trace(self, call: Call, plan: _Plan, outcome: Outcome, latency_s: float) -> Trace:
-        task = plan.step.task
+    def _keep(self, call: Call, plan: Plan, outcome: Outcome, start: float) -> Trace:
+        trace = self._trace(call, plan, outcome, start)
+        self._append(trace)
+        return trace
+
+    def _trace(self, call: Call, plan: Plan, outcome: Outcome, start: float) -> Trace:
+        task, hints = plan.step.task, call.hints
         keep = task.store == "full"
         attempts = tuple(
             a if keep else msgspec.structs.replace(a, answer=None) for a in outcome.attempts
         )
+        first = outcome.first_byte_at
         return Trace(
             id=call.id,
             task=task.name,
@@ -163,7 +125,8 @@ class Service:
             attempts=attempts,
             answered_by=outcome.answered_by,
             reason=outcome.decision.reason,
-            latency_s=latency_s,
+            latency_s=self._clock.seconds() - start,
+            first_byte_s=None if first is None else first - start,
             cost_usd=_total([a.cost_usd for a in attempts]),
             baseline_tier=self._baseline,
             baseline_usd=self._baseline_usd(task.name, outcome),
@@ -172,8 +135,8 @@ class Service:
             contract_matched=plan.matched,
             confidence=_confidence(outcome),
             lock_digest=self._lock_digest,
-            message_id=call.metadata.get("message_id"),
-            step=call.metadata.get("step", task.name),
+            message_id=hints.message_id,
+            step=hints.step or task.name,
             input=plan.text if keep else None,
             answer=outcome.answer if keep else None,
         )
@@ -188,44 +151,21 @@ class Service:
         return mean.value if mean else None
 
 
-def _asked(call: Call, plan: _Plan) -> Asked:
-    """Return the caller's own parameters for a request that is passed on as it is.
-
-    A request that matches its contract runs with the decoding that was certified.
-    """
-    if plan.matched:
-        return Asked()
-    return Asked(max_tokens=call.max_tokens, temperature=call.temperature, tools=call.tools)
+def _cut(cascade: Cascade) -> Outcome:
+    """Return how a walk stands whose caller hung up: what was asked for has to be paid."""
+    return cascade.end(None, Decision(Action("abstain"), "cancelled"))
 
 
-class _Plan(Struct, frozen=True, kw_only=True):
-    """What will be run for a call, and what is already known to lie outside the guarantee."""
-
-    step: Step
-    text: str
-    messages: tuple[Message, ...]
-    state: GuaranteeState
-    outside: str | None = None
-    matched: bool = True
+def _ignored(call: Call, plan: Plan) -> tuple[str, ...]:
+    """Return the caller's parameters that change nothing: decoding is what was certified."""
+    if plan.asked is not None:
+        return ()
+    asked, unsaid = call.asked, Asked()
+    set_here = [n for n in _DECODING if getattr(asked, n) != getattr(unsaid, n)]
+    return (*set_here, *asked.extra)
 
 
-def _as_it_is(task: Task) -> Task:
-    """Return the task without its contract: an unmatched request is passed on, and so is its
-    answer, because nobody knows which shape the caller expects.
-    """
-    return msgspec.structs.replace(task, contract=Contract(), labels=(), fields=())
-
-
-def _ceiling_only(policy: Policy) -> Policy:
-    rows = single(policy.ceiling).rows
-    return Policy(tiers=policy.tiers, rows=rows)
-
-
-def _last_text(messages: Sequence[Message]) -> str:
-    users = [message.text for message in messages if message.role == "user"]
-    if not users:
-        raise InputError("The request has no user message.", "Send at least one.")
-    return users[-1]
+_DECODING = ("max_tokens", "temperature", "top_p", "seed", "stop", "tool_choice", "parallel_tools")
 
 
 def _confidence(outcome: Outcome) -> float | None:
@@ -239,23 +179,25 @@ def _total(costs: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-def _reply(call: Call, plan: _Plan, outcome: Outcome, trace: Trace) -> Reply:
+def _reply(call: Call, plan: Plan, outcome: Outcome, trace: Trace) -> Reply:
     done = outcome.completion
-    if done is None or (outcome.answer is None and not done.tool_calls):
+    if done is None or outcome.answer is None:
         raise _no_answer(plan, outcome)
     return Reply(
-        text=plan.step.task.contract.render(outcome.answer or ""),
+        text=plan.step.task.contract.render(outcome.answer),
         model=call.model,
         trace=trace,
         finish_reason=done.finish_reason,
         tool_calls=done.tool_calls,
+        logprobs=done.logprobs if plan.asked is not None and plan.asked.logprobs else None,
         usage=done.usage,
         recorded=done.recorded,
         note=_note(plan, outcome),
+        ignored=_ignored(call, plan),
     )
 
 
-def _no_answer(plan: _Plan, outcome: Outcome) -> ModelError:
+def _no_answer(plan: Plan, outcome: Outcome) -> ModelError:
     """Return the error of the last tier that failed, so that the caller knows whether to retry."""
     details = [a.failure_detail for a in outcome.attempts if a.failure_detail]
     why = details[-1] if details else f"No allowed tier was sure ({outcome.decision.reason})."
@@ -263,7 +205,7 @@ def _no_answer(plan: _Plan, outcome: Outcome) -> ModelError:
     return kind(f"No answer for the task {plan.step.task.name!r}. {why}")
 
 
-def _note(plan: _Plan, outcome: Outcome) -> str:
+def _note(plan: Plan, outcome: Outcome) -> str:
     """Say plainly when a tier that should have answered could not."""
     missed = [
         a

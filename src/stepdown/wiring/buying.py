@@ -6,7 +6,7 @@ kept like those of the tiers, and not made twice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 import msgspec
 
@@ -76,7 +76,7 @@ class KeptModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Yield the answer as one chunk."""
         done = await self.complete(request, timeout_s=timeout_s)
         yield Chunk(text=done.text, completion=done)

@@ -12,6 +12,7 @@ from typing import Any
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.core.bought import check_purchases
 from stepdown.core.call import Call, Reply
+from stepdown.core.hints import read_hints
 from stepdown.core.lock import LockedTask
 from stepdown.core.task import Task
 from stepdown.core.trace import Trace
@@ -74,7 +75,11 @@ class Stepdown:
     ) -> Reply:
         """Answer a bare text by a task's policy; the async form of `run`."""
         call = Call(
-            id=request_id or uuid.uuid4().hex, model=task, messages=(), metadata=dict(hints)
+            id=request_id or uuid.uuid4().hex,
+            model=task,
+            messages=(),
+            metadata=dict(hints),
+            hints=read_hints(hints),
         )
         return await self._service.run(task, text, call)
 

@@ -14,8 +14,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from stepdown.core.asked import Asked, Tool
 from stepdown.core.call import Call, Reply
-from stepdown.core.request import ImagePart, Message, TextPart, Tool, ToolCall, Usage
+from stepdown.core.hints import read_hints
+from stepdown.core.request import ImagePart, Message, TextPart, ToolCall, Usage
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _AT = re.compile(r" - at `\$\.?(.*?)`$")
@@ -157,14 +159,20 @@ def new_id() -> str:
 
 def call_from(request: ChatRequest, request_id: str, hints: Mapping[str, str]) -> Call:
     """Return the Call of a request; its own metadata wins over `hints` from the headers."""
+    metadata = {**hints, **(request.metadata or {})}
+    asked = Asked(
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        temperature=request.temperature,
+        tools=tuple(_tool(tool.function) for tool in request.tools or ()),
+        wire="openai",
+    )
     return Call(
         id=request_id,
         model=request.model,
         messages=tuple(_message(message) for message in request.messages),
-        max_tokens=request.max_completion_tokens or request.max_tokens,
-        temperature=request.temperature,
-        tools=tuple(_tool(tool.function) for tool in request.tools or ()),
-        metadata={**hints, **(request.metadata or {})},
+        asked=asked,
+        hints=read_hints(metadata),
+        metadata=metadata,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
 from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage
@@ -71,7 +71,7 @@ class HeadModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Yield the answer as one chunk."""
         done = await self.complete(request, timeout_s=timeout_s)
         yield Chunk(text=done.text, completion=done)

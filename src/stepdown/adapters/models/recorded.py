@@ -6,7 +6,7 @@ It cannot answer a text that it has not seen, and cannot polish another tier's d
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class RecordedModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Yield the answer as one chunk."""
         done = await self.complete(request, timeout_s=timeout_s)
         yield Chunk(text=done.text, completion=done)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from stepdown.core.digest import digest
 from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage, encode_answer
@@ -63,7 +63,7 @@ class RegexModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Yield the answer as one chunk."""
         done = await self.complete(request, timeout_s=timeout_s)
         yield Chunk(text=done.text, completion=done)
@@ -101,7 +101,7 @@ class TidyModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Yield the answer as one chunk."""
         done = await self.complete(request, timeout_s=timeout_s)
         yield Chunk(text=done.text, completion=done)

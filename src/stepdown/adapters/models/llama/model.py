@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -104,7 +104,7 @@ class LlamaModel:
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk]:
         """Answer in pieces. Labels come as one piece. Raises what `complete` raises."""
         chunks: asyncio.Queue[Chunk] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -251,7 +251,7 @@ def _drop(_text: str, _logprobs: tuple[TokenLogprob, ...]) -> None:
 
 async def _until_done(
     chunks: asyncio.Queue[Chunk], job: asyncio.Future[Completion]
-) -> AsyncIterator[Chunk]:
+) -> AsyncGenerator[Chunk]:
     """Yield chunks as they come, until the job is done and the queue is empty."""
     while not (job.done() and chunks.empty()):
         wanted = asyncio.ensure_future(chunks.get())

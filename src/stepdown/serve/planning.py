@@ -1,0 +1,213 @@
+"""What will be run for a call: which task, by which policy, on which text, and how it is sent.
+
+It calls nothing. What lies outside the guarantee before anything was called is said here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from stepdown.core.asked import Asked
+from stepdown.core.call import Call
+from stepdown.core.contract import ANSWER, Contract
+from stepdown.core.hints import Hints
+from stepdown.core.lock import Lock, LockedTask
+from stepdown.core.policy import Action, Policy, single
+from stepdown.core.request import Message
+from stepdown.core.task import PLACES, Task
+from stepdown.core.trace import GuaranteeState
+from stepdown.errors import InputError
+from stepdown.serve.step import Step
+
+DIRECT = "tier:"
+PROSE = ("draft", "summarise", "polish")  # kinds whose answers a tier can rewrite
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """What will be run for a call, and what is already known to lie outside the guarantee.
+
+    `asked` is there where the request is passed on as it is. `streams` says whether an answer can
+    be sent while it is written: it is free text that nothing is rendered around.
+    """
+
+    step: Step
+    text: str
+    messages: tuple[Message, ...]
+    state: GuaranteeState
+    outside: str | None = None
+    matched: bool = True
+    asked: Asked | None = None
+    streams: bool = False
+
+
+class Planner:
+    """Plan calls by a lock. `today` is the date in UTC: a guarantee may fall due while it runs."""
+
+    def __init__(self, lock: Lock, steps: Mapping[str, Step], today: Callable[[], str]) -> None:
+        self._lock = lock
+        self._steps = steps
+        self._today = today
+
+    def models(self) -> Sequence[str]:
+        """Return the tasks, then the tiers as `tier:NAME`."""
+        tiers = dict.fromkeys(t for step in self._steps.values() for t in step.models)
+        return [*self._steps, *(DIRECT + tier for tier in tiers)]
+
+    def step(self, name: str) -> Step:
+        """Return what is needed to answer a task.
+
+        Raises:
+            InputError: there is no such task; names the nearest.
+        """
+        if name not in self._steps:
+            raise self._unknown(name)
+        return self._steps[name]
+
+    def _unknown(self, name: str) -> InputError:
+        known = list(self.models())
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
+        return InputError(f"There is no model {name!r}.", hint)
+
+    def state(self, locked: LockedTask) -> GuaranteeState:
+        """Return a guarantee's state: past its review date it is withdrawn until it is renewed."""
+        stated = locked.guarantee
+        overdue = bool(stated.review_by) and self._today() > stated.review_by
+        return "withdrawn" if stated.state == "certified" and overdue else stated.state
+
+    def plan(self, call: Call) -> Plan:
+        """Return what will be run for a call.
+
+        Raises:
+            InputError: an unknown task or tier, or a request without a user's message.
+        """
+        if call.model.startswith(DIRECT):
+            return self._direct(call)
+        step = tightened(self.step(call.model), call.hints)
+        state = self.state(self._lock.tasks[call.model])
+        text = _input(step.task, call)
+        if text is None:
+            return _as_it_is(call, _ceiling_only(step), state, "contract")
+        if state == "withdrawn":
+            return _by_contract(call, _ceiling_only(step), text, state, "withdrawn")
+        return _by_contract(call, step, text, state, None)
+
+    def _direct(self, call: Call) -> Plan:
+        tier = call.model.removeprefix(DIRECT)
+        name = call.hints.task or self._only_task_of(tier)
+        step = tightened(self.step(name), call.hints)
+        if tier not in step.models:
+            raise InputError(
+                f"The task {name!r} has no tier {tier!r}.", f"It has: {', '.join(step.models)}."
+            )
+        state = self.state(self._lock.tasks[name])
+        alone = msgspec.structs.replace(step, policy=single(tier))
+        text = _input(step.task, call)
+        if text is None:
+            return _as_it_is(call, alone, state, "direct_call")
+        return _by_contract(call, alone, text, state, "direct_call")
+
+    def _only_task_of(self, tier: str) -> str:
+        """The task decides how far the data may travel, so it is never guessed among several."""
+        found = [name for name, step in self._steps.items() if tier in step.models]
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise self._unknown(DIRECT + tier)
+        raise InputError(
+            f"{DIRECT + tier!r} needs to know the task.",
+            'Send metadata {"task": NAME}, or the header x-stepdown-task, or ask for the task.',
+        )
+
+
+def tightened(step: Step, hints: Hints) -> Step:
+    """Return the step as the caller's hints tighten it; a hint never widens what is configured."""
+    task = step.task
+    if hints.boundary is not None and PLACES.index(hints.boundary) < PLACES.index(task.boundary):
+        task = msgspec.structs.replace(task, boundary=hints.boundary)
+    policy = step.policy
+    if hints.customer_facing and not task.customer_facing and task.kind in PROSE:
+        policy = polished_before_sent(policy, task.polish_by or policy.ceiling)
+    if task is step.task and policy is step.policy:
+        return step
+    return msgspec.structs.replace(step, task=task, policy=policy)
+
+
+def polished_before_sent(policy: Policy, by: str) -> Policy:
+    """Return the policy that has `by` rewrite every answer of another tier before it is sent."""
+
+    def instead(action: Action) -> Action:
+        is_other = action.kind == "accept" and action.target != by
+        return Action("polish", by) if is_other else action
+
+    rows = tuple(
+        msgspec.structs.replace(
+            row,
+            otherwise=instead(row.otherwise),
+            when=tuple(msgspec.structs.replace(c, then=instead(c.then)) for c in row.when),
+        )
+        for row in policy.rows
+    )
+    return msgspec.structs.replace(policy, rows=rows)
+
+
+def _input(task: Task, call: Call) -> str | None:
+    """Return the bare text, None where the contract does not cover what the caller asks for."""
+    asked = call.asked
+    if asked.tools or asked.n > 1 or asked.logprobs:
+        return None
+    return task.contract.take_input(call.messages)
+
+
+def _by_contract(
+    call: Call, step: Step, text: str, state: GuaranteeState, outside: str | None
+) -> Plan:
+    return Plan(
+        step=step,
+        text=text,
+        messages=call.messages,
+        state=state,
+        outside=outside,
+        streams=_is_bare_text(step.task) and _is_text(call.asked),
+    )
+
+
+def _as_it_is(call: Call, step: Step, state: GuaranteeState, outside: str) -> Plan:
+    """Pass a request on, and its answer: nobody knows which shape the caller expects."""
+    task = msgspec.structs.replace(step.task, contract=Contract(), labels=(), fields=())
+    return Plan(
+        step=msgspec.structs.replace(step, task=task),
+        text=_last_text(call.messages),
+        messages=call.messages,
+        state=state,
+        outside=outside,
+        matched=False,
+        asked=call.asked,
+        streams=_is_text(call.asked),
+    )
+
+
+def _is_bare_text(task: Task) -> bool:
+    return not task.labels and task.schema is None and task.contract.output == ANSWER
+
+
+def _is_text(asked: Asked) -> bool:
+    shape = asked.format
+    return asked.n == 1 and (shape is None or shape.kind == "text")
+
+
+def _ceiling_only(step: Step) -> Step:
+    policy = step.policy
+    rows = single(policy.ceiling).rows
+    return msgspec.structs.replace(step, policy=Policy(tiers=policy.tiers, rows=rows))
+
+
+def _last_text(messages: Sequence[Message]) -> str:
+    users = [message.text for message in messages if message.role == "user"]
+    if not users:
+        raise InputError("The request has no user message.", "Send at least one.")
+    return users[-1]
