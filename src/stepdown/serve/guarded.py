@@ -55,7 +55,7 @@ class Guarded:
         async with self.gate.passed(timeout_s) as waited_s:
             left = None if timeout_s is None else timeout_s - waited_s
             pieces = self._model.stream(request, timeout_s=left)
-            async with aclosing(pieces):  # type: ignore[type-var]
+            async with aclosing(pieces):
                 async for chunk in pieces:
                     if chunk.completion is not None:
                         self.gate.retried(chunk.completion.retries)
