@@ -411,7 +411,7 @@ class _Run:
             self.end(action, called, rows, reason)
 
     def beyond(self, called: tuple[str, ...], rows: Index, why: str) -> None:
-        """Follow `decide._beyond`: the strongest tier that has, or can give, an answer."""
+        """Follow `decide.beyond`: the strongest tier that has, or can give, an answer."""
         if not rows.size:
             return
         place = self.reasons[why]
