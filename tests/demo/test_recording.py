@@ -12,7 +12,7 @@ import pytest
 from stepdown.core.request import Capabilities, Completion, Request
 from stepdown.demo import recording
 from stepdown.errors import DataError
-from stepdown.wiring import evaluating
+from stepdown.wiring import eval_run, evaluating
 from stepdown.wiring.workspace import Workspace
 
 ABOUT = recording.About(
@@ -58,7 +58,9 @@ def recorded(folder: Path, model: Any = None) -> list[recording.Said]:
     workspace = opened(folder, model or FakeModel())
     task = workspace.project.task("topic")
     asyncio.run(
-        evaluating.evaluate(workspace, task, parts=evaluating.PARTS["all"], tiers=["small"])
+        eval_run.evaluate(
+            workspace, task, parts=evaluating.PARTS["all"], how=eval_run.How(tiers=["small"])
+        )
     )
     said = recording.gather(workspace)
     workspace.runs.close()
@@ -128,7 +130,7 @@ def test_restored_answers_are_not_asked_again(with_small: Path, tmp_path: Path) 
     assert recording.restore(workspace, said) == 160
     assert recording.restore(workspace, said) == 0
     task = workspace.project.task("topic")
-    found = asyncio.run(evaluating.evaluate(workspace, task, tiers=["small"]))
+    found = asyncio.run(eval_run.evaluate(workspace, task, how=eval_run.How(tiers=["small"])))
     workspace.runs.close()
     assert live.asked == 0
     assert found.runs[0].reused == 24

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any
+import io
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.evals.dataset import Sample
-from stepdown.ports.run_store import SavedCall
+from stepdown.ports.run_store import RunHead, RunRow, SavedCall
 
 LABELS = ("refund", "order status", "other")
 LABEL_TASK = Task(
@@ -81,19 +82,38 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], dict[str, SavedCall]] = {}
-        self.runs: dict[str, Mapping[str, Any]] = {}
+        self.heads: dict[str, RunHead] = {}
+        self.kept_rows: dict[tuple[str, str], list[RunRow]] = {}
+        self.sets: dict[str, list[bytes]] = {}
 
     def calls(self, task: str, tier: str) -> Mapping[str, SavedCall]:
         return dict(self.kept.get((task, tier), {}))
 
-    def append(self, task: str, tier: str, call: SavedCall) -> None:
-        self.kept.setdefault((task, tier), {})[call.key] = call
+    def append(self, task: str, tier: str, *calls: SavedCall) -> None:
+        self.kept.setdefault((task, tier), {}).update({call.key: call for call in calls})
 
-    def save_run(self, task: str, run_digest: str, record: Mapping[str, Any]) -> None:
-        self.runs[run_digest] = record
+    def keep_samples(self, task: str, digest: str, samples: Iterable[bytes]) -> None:
+        self.sets.setdefault(digest, list(samples))
 
-    def run(self, task: str, run_digest: str) -> Mapping[str, Any] | None:
-        return self.runs.get(run_digest)
+    def samples(self, task: str, digest: str) -> Iterator[bytes]:
+        return iter(self.sets[digest])
+
+    def save_run(self, head: RunHead, rows: Mapping[str, Iterable[RunRow]]) -> None:
+        self.heads[head.digest] = head
+        for tier, each in rows.items():
+            self.kept_rows[head.digest, tier] = list(each)
+
+    def run(self, task: str, digest: str) -> RunHead | None:
+        return self.heads.get(digest)
+
+    def runs(self, task: str) -> Sequence[RunHead]:
+        return [head for head in self.heads.values() if head.task == task]
+
+    def rows(self, head: RunHead, tier: str) -> Iterator[RunRow]:
+        return iter(self.kept_rows[head.digest, tier])
+
+    def scratch(self) -> BinaryIO:
+        return io.BytesIO()
 
     def close(self) -> None:
         return None

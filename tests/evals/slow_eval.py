@@ -9,8 +9,9 @@ from pathlib import Path
 from eval_fakes import LABEL_TASK, PER_TOKEN, SMALL, USAGE, FakeModel, samples
 
 from stepdown.adapters.tables.run_files import RunFiles
+from stepdown.core.digest import digest
 from stepdown.core.request import Completion, Request
-from stepdown.evals.harness import run
+from stepdown.evals.harness import Terms, run
 
 N = 60
 
@@ -25,9 +26,18 @@ def main(folder: Path, pause_s: float) -> None:
 
     store = RunFiles(folder / "runs")
     done = asyncio.run(
-        run(LABEL_TASK, samples(N), SMALL, FakeModel(answer), PER_TOKEN, store, concurrency=4)
+        run(
+            LABEL_TASK,
+            samples(N),
+            SMALL,
+            FakeModel(answer),
+            PER_TOKEN,
+            store,
+            terms=Terms(concurrency=4),
+        )
     )
-    sys.stdout.write(f"{len(done.outcomes)} {done.called} {done.reused} {done.digest}\n")
+    answers = digest([outcome.answer for outcome in done.outcomes])
+    sys.stdout.write(f"{len(done.outcomes)} {done.called} {done.reused} {answers}\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from stepdown.adapters.tables.run_files import RunFiles
 from stepdown.core.request import Completion, Usage
 from stepdown.errors import DataError
-from stepdown.ports.run_store import RunStore, SavedCall
+from stepdown.ports.run_store import RunHead, RunPart, RunRow, RunStore, SavedCall
 
 CALL = SavedCall(
     key="k1",
@@ -19,6 +19,25 @@ CALL = SavedCall(
     latency_s=0.5,
 )
 FAILED = SavedCall(key="k2", sample_id="s2", failure="deadline", detail="60 s")
+ROWS = [
+    RunRow(sample_id="s1", call="k1", score=0.5, latency_s=0.25, cost_usd=0.001),
+    RunRow(sample_id="s2", call="k2", failure="deadline", reused=True),
+]
+HEAD = RunHead(
+    digest="sha256:ab",
+    task="task",
+    kind="classify",
+    scorer="label/1",
+    samples="sha256:ef",
+    order="sha256:cd",
+    n=2,
+    parts=(RunPart(tier="tier", model="fake:x", tier_digest="d", n=2, called=2, reused=0),),
+    ceiling="tier",
+    contract="sha256:00",
+    seed=1,
+    max_loss=0.02,
+    delta=0.1,
+)
 
 
 def lines(folder: Path) -> Path:
@@ -86,7 +105,8 @@ def test_names_with_slashes_and_dots_stay_inside_the_folder(tmp_path: Path) -> N
 def test_kept_answers_are_for_their_owner_only(tmp_path: Path) -> None:
     store = RunFiles(tmp_path)
     store.append("task", "tier", CALL)
-    store.save_run("task", "sha256:ab", {"n": 1})
+    store.save_run(HEAD, {"tier": ROWS})
+    store.keep_samples("task", "sha256:cd", [b"{}"])
     store.close()
     modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json*")}
     assert modes == {0o600}
@@ -115,8 +135,72 @@ def test_a_full_disk_is_said_in_one_sentence_and_keeps_what_was_written(
     store.close()
 
 
-def test_the_record_of_a_run_is_found_under_its_digest(tmp_path: Path) -> None:
+def test_a_run_is_found_under_its_digest_with_its_rows_and_samples(tmp_path: Path) -> None:
     store = RunFiles(tmp_path)
-    store.save_run("task", "sha256:ab", {"n": 1})
-    assert store.run("task", "sha256:ab") == {"n": 1}
-    assert store.run("task", "sha256:cd") is None
+    store.save_run(HEAD, {"tier": ROWS})
+    store.keep_samples("task", "sha256:cd", [b'{"id":"s1"}', b'{"id":"s2"}'])
+    assert store.run("task", "sha256:ab") == HEAD
+    assert store.run("task", "sha256:ff") is None
+    assert list(store.runs("task")) == [HEAD]
+    assert list(store.rows(HEAD, "tier")) == ROWS
+    assert list(store.samples("task", "sha256:cd")) == [b'{"id":"s1"}\n', b'{"id":"s2"}\n']
+
+
+def test_what_is_not_in_a_run_is_named(tmp_path: Path) -> None:
+    store = RunFiles(tmp_path)
+    store.save_run(HEAD, {"tier": ROWS})
+    with pytest.raises(DataError, match=r"no tier 'teir'\. It has: tier"):
+        list(store.rows(HEAD, "teir"))
+    with pytest.raises(DataError, match="were removed"):
+        list(store.samples("task", "sha256:ff"))
+
+
+def test_a_broken_row_is_named_with_its_line(tmp_path: Path) -> None:
+    store = RunFiles(tmp_path)
+    store.save_run(HEAD, {"tier": ROWS})
+    with lines(tmp_path).open("ab") as file:
+        file.write(b"{oops\n")
+    with pytest.raises(DataError, match="line 3: not a row of a run"):
+        list(store.rows(HEAD, "tier"))
+
+
+def test_calls_that_end_together_are_one_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, writes, write = RunFiles(tmp_path), list[bytes](), os.write
+
+    def seen(descriptor: int, data: bytes) -> int:
+        writes.append(data)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", seen)
+    store.append("task", "tier", CALL, FAILED)
+    assert len(writes) == 1
+    assert store.calls("task", "tier") == {"k1": CALL, "k2": FAILED}
+    store.close()
+
+
+def test_a_call_is_found_among_many_and_a_stranger_is_not(tmp_path: Path) -> None:
+    store = RunFiles(tmp_path)
+    many = [SavedCall(key=f"key {i}", sample_id=str(i)) for i in range(2000)]
+    store.append("task", "tier", *many)
+    found = store.calls("task", "tier")
+    assert [found[call.key] for call in many] == many
+    assert found.get("key 2000") is None
+    assert "key 5" in found
+    assert "key -1" not in found
+    assert len(found) == 2000
+    store.close()
+
+
+def test_keys_whose_marks_meet_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stepdown.adapters.tables import kept_calls
+
+    monkeypatch.setattr(kept_calls, "_mark", lambda _key: 7)
+    store = RunFiles(tmp_path)
+    store.append("task", "tier", CALL, FAILED)
+    found = store.calls("task", "tier")
+    assert (found["k1"], found["k2"], found.get("k3")) == (CALL, FAILED, None)
+    store.close()

@@ -12,7 +12,7 @@ from tiny_project import TOML, rows
 
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError, DataError, LockError
-from stepdown.wiring import certifying, evaluating
+from stepdown.wiring import certifying, eval_run
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import check_task, read_lock, write_lock
 from stepdown.wiring.registry import Artifact, Registry
@@ -88,8 +88,8 @@ def test_a_model_that_nobody_lists_is_refused_by_name(plain: Path) -> None:
 
 def test_an_interrupted_eval_asks_nothing_twice(plain: Path) -> None:
     workspace, task = opened(plain)
-    first = asyncio.run(evaluating.evaluate(workspace, task, limit=10))
-    second = asyncio.run(evaluating.evaluate(workspace, task))
+    first = asyncio.run(eval_run.evaluate(workspace, task, how=eval_run.How(limit=10)))
+    second = asyncio.run(eval_run.evaluate(workspace, task))
     workspace.runs.close()
     assert (first.runs[0].called, first.runs[0].reused) == (10, 0)
     assert (second.runs[0].called, second.runs[0].reused) == (14, 10)

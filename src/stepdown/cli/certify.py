@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stepdown.cli.options import HERE, HtmlOption, JsonOption, ProjectOption, TasksArgument
-from stepdown.cli.session import DONE, NO, Session, Watching, open_workspace, session
+from stepdown.cli.session import DONE, NO, Session, open_workspace, session
+from stepdown.cli.watching import Watching
 
 if TYPE_CHECKING:
     from stepdown.certify.evidence import Certified
@@ -205,7 +206,7 @@ def _of_project(
 
     found: list[Certified] = []
     together: list[CertifiedPipeline] = []
-    with Watching(talk) as watch:
+    with Watching(talk.err) as watch:
         asyncio.run(_run(workspace, tasks, table, relook, watch, found, together))
     certifying.write(workspace, [*found, *(step for one in together for step in one.steps)])
     report = document(workspace, found, together)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument
-from stepdown.cli.session import DONE, Session, Watching, open_workspace, session
+from stepdown.cli.session import DONE, Session, open_workspace, session
+from stepdown.cli.watching import Watching
 from stepdown.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _by_tune(talk: Session, workspace: Workspace, tasks: Sequence[Task]) -> list
         finally:
             await workspace.aclose()
 
-    with Watching(talk) as watch:
+    with Watching(talk.err) as watch:
         return asyncio.run(run())
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from stepdown.cli.session import Session, Watching, session
+from stepdown.cli.session import Session, session
+from stepdown.cli.watching import Watching
 
 
 def demo(
@@ -51,7 +52,7 @@ def _banking(talk: Session, to: Path, path: Path | None) -> None:
 
     if path is None:
         raise InputError("banking77 is not bundled.", "Name its folder with --path.")
-    with Watching(talk) as watch:
+    with Watching(talk.err) as watch:
         asyncio.run(banking.run(to, path, _Screen(talk, watch)))
 
 
@@ -65,7 +66,7 @@ def _supportdesk(talk: Session, path: Path, frontier: str | None, messages: int,
         if not yes and not typer.confirm("Spend it?", err=True):
             raise SystemExit(1)
     loop.prepare(path, frontier)
-    with Watching(talk) as watch:
+    with Watching(talk.err) as watch:
         screen = _Screen(talk, watch)
         plan = loop.Plan(folder=path, messages=messages)
         asyncio.run(loop.run(plan, screen))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stepdown.cli.options import HERE, JsonOption, ProjectOption
-from stepdown.cli.session import DONE, NO, Session, Watching, open_workspace, session
+from stepdown.cli.session import DONE, NO, Session, open_workspace, session
+from stepdown.cli.watching import Watching
 from stepdown.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def label(
         workspace = open_workspace(talk, project)
         chosen = workspace.project.task(task)
         file = labels_of(workspace, chosen)
-        with Watching(talk) as watch:
+        with Watching(talk.err) as watch:
             facts = asyncio.run(_facts(workspace, chosen, watch))
         desk = Labelling(facts, file, name)
         if not status:

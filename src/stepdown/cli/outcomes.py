@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument, check_rows
-from stepdown.cli.session import Watching, open_workspace, session
+from stepdown.cli.session import open_workspace, session
+from stepdown.cli.watching import Watching
 
 
 def outcomes(
@@ -34,7 +35,7 @@ def outcomes(
         workspace = open_workspace(talk, project)
         named = [name for name in tiers.split(",") if name]
         _check_tiers(workspace.tasks(tasks or ()), named)
-        with Watching(talk) as watch:
+        with Watching(talk.err) as watch:
             written = asyncio.run(_run(workspace, tasks, named, rows, to, watch))
         for path, n in written.items():
             talk.print(f"{path}: {n} outcomes")

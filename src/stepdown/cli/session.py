@@ -20,7 +20,6 @@ from stepdown.errors import InputError, ModelError, StepdownError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stepdown.evals.harness import Progress
     from stepdown.wiring.workspace import Workspace
 
 DONE, NO, FIX, INTERRUPTED = 0, 1, 2, 130
@@ -130,37 +129,3 @@ def open_workspace(talk: Session, project: Path) -> Workspace:
     for name in workspace.unpriced():
         talk.warn(f"tiers.{name} has no price: its cost is unknown and counted as such.")
     return workspace
-
-
-class Watching:
-    """A progress display on stderr: one bar a tier, with failures, dollars and time left."""
-
-    def __init__(self, talk: Session) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(bar_width=16),
-            TextColumn("{task.completed:>5.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(compact=True),
-            console=talk.err,
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-        self._bars: dict[str, Any] = {}
-
-    def __enter__(self) -> Watching:
-        self._progress.__enter__()
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self._progress.__exit__(*exc)
-
-    def __call__(self, seen: Progress) -> None:
-        """Show how far a tier is."""
-        name = f"{seen.task} {seen.tier}"
-        said = f"{seen.failed} failed ${seen.cost_usd:.4f}"
-        if name not in self._bars or self._progress.tasks[self._bars[name]].finished:
-            self._bars[name] = self._progress.add_task(name, total=seen.total, said=said)
-        self._progress.update(self._bars[name], completed=seen.done, total=seen.total, said=said)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument
-from stepdown.cli.session import Watching, open_workspace, session
+from stepdown.cli.session import open_workspace, session
+from stepdown.cli.watching import Watching
 
 
 def train(
@@ -29,7 +30,7 @@ def train(
 
         workspace = open_workspace(talk, project)
         wanted = [task for task in workspace.tasks(tasks or ()) if tasks or task.labels]
-        with Watching(talk) as watch:
+        with Watching(talk.err) as watch:
             found = asyncio.run(_run(workspace, wanted, tier, watch))
         if not found:
             raise InputError(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 
-def digest_bytes(data: bytes) -> str:
+def digest_bytes(data: bytes | bytearray) -> str:
     """Return `sha256:` and the 64 hexadecimal digits of `data`."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -23,7 +23,15 @@ from stepdown.core.report import Document, Prose, Section
 from stepdown.core.task import Task
 from stepdown.demo import recording
 from stepdown.errors import ConfigError, StepdownError
-from stepdown.wiring import auditing, certified, certifying, evaluating, reporting, training
+from stepdown.wiring import (
+    auditing,
+    certified,
+    certifying,
+    eval_report,
+    eval_run,
+    reporting,
+    training,
+)
 from stepdown.wiring.serving import gateway
 from stepdown.wiring.workspace import Workspace
 
@@ -157,11 +165,11 @@ async def _eval(workspace: Workspace, screen: Screen) -> None:
     screen.section("2. eval: one set, one metric, every tier", "stepdown eval")
     await _recording(workspace, screen)
     found = [
-        await evaluating.evaluate(workspace, task, watch=screen.watch)
+        await eval_run.evaluate(workspace, task, how=eval_run.How(watch=screen.watch))
         for task in workspace.tasks()
         if _can_compare(workspace, task)
     ]
-    screen.show(evaluating.overview(workspace, found, ("tune",)))
+    screen.show(eval_report.overview(workspace, found, ("tune",)))
     screen.say("Experts are missing here: they are trained next.")
 
 

@@ -7,8 +7,8 @@ about whole tiers; it certifies no threshold and spends no certify rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ EXACT_PLAN_ROWS = (
 )
 
 Verdict = Literal["ceiling", "passes", "fails", "undecided", "no_data"]
-Groups = Sequence[str] | None
+Groups = Sequence[Hashable] | Any | None  # one label or code a row
 METHOD_NAMES = {
     "exact": "exact paired test (Lloyd and Moldovan 2007)",
     "counts": "betting on pairs (Waudby-Smith and Ramdas 2023)",
@@ -50,8 +50,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """Paired scores of one candidate and the ceiling on the same rows, with their groups."""
 
     tier: str
-    scores: Sequence[float]
-    ceiling: Sequence[float]
+    scores: Sequence[float] | Any  # or an array
+    ceiling: Sequence[float] | Any
     groups: Groups = None
     difference_high: float | None = None
 
@@ -107,7 +107,7 @@ def p_value(each: Evidence, asked: Question) -> float:
     With a floor it is the larger of two (both must hold, so nothing is divided; Berger 1982).
     """
     loss = _p_loss(each, asked)
-    return loss if asked.floor is None else max(loss, _p_floor(each, asked, asked.floor))
+    return loss if asked.floor is None else max(loss, p_floor(each, asked, asked.floor))
 
 
 def holm(p_values: Mapping[str, float], delta: float) -> frozenset[str]:
@@ -182,7 +182,7 @@ def _p_loss(each: Evidence, asked: Question) -> float:
     if method == "exact":
         return paired_exact.p_value(minus, plus, gap.size, epsilon, asked.delta * TOLERANCE)
     if method == "groups":
-        log_e = bounds.cluster_log_evalue(gap + epsilon, list(each.groups or ()), 1.0 - epsilon)
+        log_e = bounds.cluster_log_evalue(gap + epsilon, np.asarray(each.groups), 1.0 - epsilon)
     elif method == "counts":
         zero = gap.size - minus - plus
         log_e = float(bounds.difference_log_evalue_counts(minus, zero, plus, epsilon))
@@ -192,7 +192,7 @@ def _p_loss(each: Evidence, asked: Question) -> float:
     return float(bounds.p_from_log_e(log_e))
 
 
-def _p_floor(each: Evidence, asked: Question, floor: float) -> float:
+def p_floor(each: Evidence, asked: Question, floor: float) -> float:
     """Return the p-value of "the mean score is at most the floor"."""
     import numpy as np
 
@@ -200,7 +200,7 @@ def _p_floor(each: Evidence, asked: Question, floor: float) -> float:
 
     scores = np.asarray(each.scores, dtype=float)
     if each.groups is not None:
-        log_e = bounds.cluster_log_evalue(scores - floor, list(each.groups), floor)
+        log_e = bounds.cluster_log_evalue(scores - floor, np.asarray(each.groups), floor)
     elif asked.binary:
         return float(bounds.accuracy_p_value(scores.sum(), scores.size, floor))
     else:

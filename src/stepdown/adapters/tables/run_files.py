@@ -1,22 +1,28 @@
-"""Keep the calls of evals in files: `TASK/TIER.jsonl`, append-only, and `TASK/RUN.json`.
+"""Keep the calls of evals and the runs made of them, in files below one folder.
 
-One `write()` per call on a file opened for appending, so a kill tears at most the last line and
-two processes do not tear each other's. It does not know how answers are scored.
+    TASK/TIER.jsonl             calls, append-only
+    TASK/sets/ORDER.jsonl       the samples of runs, by the digest of their order
+    TASK/run-DIGEST/head.json   what a run was made of; written last
+    TASK/run-DIGEST/TIER.jsonl  its rows, in the order of the samples
+
+Calls that end together are appended by one `write()`, so a kill tears at most the last line and two
+processes do not tear each other's. It does not know how answers are scored.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
 from urllib.parse import quote
 
 import msgspec
 
 from stepdown.adapters.tables.atomic import replacing
 from stepdown.errors import DataError
-from stepdown.ports.run_store import SavedCall
+from stepdown.ports.run_store import RunHead, RunRow, SavedCall
 
 PRIVATE = 0o600  # answers may hold customers' words
 
@@ -27,52 +33,101 @@ class RunFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._open: dict[Path, int] = {}
+        self._encoder = msgspec.json.Encoder()
 
-    def calls(self, task: str, tier: str) -> dict[str, SavedCall]:
-        """Return the finished calls by key; lines that were torn by a kill are passed over."""
+    def calls(self, task: str, tier: str) -> Mapping[str, SavedCall]:
+        """Return the calls finished by now, by key; lines that a kill tore are passed over."""
+        from stepdown.adapters.tables.kept_calls import KeptCalls
+
         path = self._calls_path(task, tier)
-        decoder = msgspec.json.Decoder(SavedCall)
-        found: dict[str, SavedCall] = {}
-        if not path.exists():
-            return found
-        with path.open("rb") as file:
-            for line in file:
-                call = _decoded(decoder, line)
-                if call is not None:
-                    found[call.key] = call
-        return found
+        return KeptCalls(path) if path.exists() else {}
 
-    def append(self, task: str, tier: str, call: SavedCall) -> None:
-        """Write one call with one `write()`.
+    def append(self, task: str, tier: str, *calls: SavedCall) -> None:
+        """Write calls with one `write()`.
 
         Raises:
             DataError: the file cannot be written, or the disk is full.
         """
-        line = msgspec.json.encode(call) + b"\n"
+        data = self._encoder.encode_lines(calls)
         path = self._calls_path(task, tier)
         try:
-            written = os.write(self._descriptor(path), line)
+            written = os.write(self._descriptor(path), data)
         except OSError as error:
             raise _unwritten(path, error.strerror or str(error)) from error
-        if written != len(line):
+        if written != len(data):
             self._let_go(path)
-            raise _unwritten(path, f"only {written} of {len(line)} bytes fit")
+            raise _unwritten(path, f"only {written} of {len(data)} bytes fit")
 
-    def save_run(self, task: str, run_digest: str, record: Mapping[str, Any]) -> None:
-        """Write the record of a run; the same digest overwrites itself with the same record."""
-        with replacing(self._run_path(task, run_digest)) as temporary:
-            temporary.write_bytes(msgspec.json.encode(record, order="sorted"))
+    def keep_samples(self, task: str, order: str, samples: Iterable[bytes]) -> None:
+        """Write samples unless they are there."""
+        path = self._samples_path(task, order)
+        if not path.exists():
+            _write_lines(path, samples)
+
+    def samples(self, task: str, order: str) -> Iterator[bytes]:
+        """Yield kept samples in their order.
+
+        Raises:
+            DataError: there are none under that digest.
+        """
+        path = self._samples_path(task, order)
+        if not path.exists():
+            raise DataError(f"{path} is not there: the samples of this run were removed.")
+        with path.open("rb") as file:
+            yield from file
+
+    def save_run(self, head: RunHead, rows: Mapping[str, Iterable[RunRow]]) -> None:
+        """Write the rows of a run, then its head; a run without a head is none."""
+        folder = self._run_folder(head.task, head.digest)
+        for tier, each in rows.items():
+            _write_lines(folder / f"{_safe(tier)}.jsonl", map(self._encoder.encode, each))
+        with replacing(folder / "head.json") as temporary:
+            temporary.write_bytes(msgspec.json.format(self._encoder.encode(head)))
             temporary.chmod(PRIVATE)
 
-    def run(self, task: str, run_digest: str) -> dict[str, Any] | None:
-        """Return the record of a run, None when there is none."""
-        path = self._run_path(task, run_digest)
+    def run(self, task: str, digest: str) -> RunHead | None:
+        """Return the head of a run, None when there is none.
+
+        Raises:
+            DataError: its file is broken.
+        """
+        path = self._run_folder(task, digest) / "head.json"
+        return _head(path) if path.exists() else None
+
+    def runs(self, task: str) -> Sequence[RunHead]:
+        """Return the heads of all runs of a task, the newest first."""
+        found = list((self.folder / _safe(task)).glob("run-*/head.json"))
+        return [_head(path) for path in sorted(found, key=_written_at, reverse=True)]
+
+    def rows(self, head: RunHead, tier: str) -> Iterator[RunRow]:
+        """Yield the rows of one tier of a run, in the order of the samples.
+
+        Raises:
+            DataError: the run has no such tier, or its file is broken.
+        """
+        path = self._run_folder(head.task, head.digest) / f"{_safe(tier)}.jsonl"
         if not path.exists():
-            return None
+            known = ", ".join(part.tier for part in head.parts)
+            raise DataError(f"The run {head.digest} has no tier {tier!r}.", f"It has: {known}.")
+        decode = msgspec.json.Decoder(RunRow).decode
+        with path.open("rb") as file:
+            for line, raw in enumerate(file, 1):
+                try:
+                    yield decode(raw)
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    raise DataError(f"{path}, line {line}: not a row of a run: {error}.") from error
+
+    def scratch(self) -> BinaryIO:
+        """Return an empty file in the folder (memory may be what /tmp is); it has no name.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
         try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-        except msgspec.MsgspecError as error:
-            raise DataError(f"{path} is not a run record: {error}.") from error
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return cast("BinaryIO", TemporaryFile(dir=self.folder))
+        except OSError as error:
+            raise _unwritten(self.folder, error.strerror or str(error)) from error
 
     def close(self) -> None:
         """Close the files."""
@@ -82,8 +137,11 @@ class RunFiles:
     def _calls_path(self, task: str, tier: str) -> Path:
         return self.folder / _safe(task) / f"{_safe(tier)}.jsonl"
 
-    def _run_path(self, task: str, run_digest: str) -> Path:
-        return self.folder / _safe(task) / f"{run_digest.removeprefix('sha256:')}.json"
+    def _samples_path(self, task: str, order: str) -> Path:
+        return self.folder / _safe(task) / "sets" / f"{_hex(order)}.jsonl"
+
+    def _run_folder(self, task: str, digest: str) -> Path:
+        return self.folder / _safe(task) / f"run-{_hex(digest)}"
 
     def _descriptor(self, path: Path) -> int:
         if path not in self._open:
@@ -96,11 +154,29 @@ class RunFiles:
         os.close(self._open.pop(path))
 
 
-def _decoded(decoder: msgspec.json.Decoder[SavedCall], line: bytes) -> SavedCall | None:
+def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        temporary.chmod(PRIVATE)
+        for line in lines:
+            file.write(line)
+            file.write(b"\n")
+
+
+def _head(path: Path) -> RunHead:
     try:
-        return decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+        return msgspec.json.decode(path.read_bytes(), type=RunHead)
+    except msgspec.MsgspecError as error:
+        raise DataError(
+            f"{path} is not the head of a run: {error}.", "Remove its folder, and run eval again."
+        ) from error
+
+
+def _written_at(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")
 
 
 def _end_last_line(descriptor: int) -> None:

@@ -1,0 +1,72 @@
+"""An eval as a report: the figures of each task, and what must be said beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stepdown.core.report import Cell, Column, Document, Section, Table
+from stepdown.core.task import Task
+from stepdown.evals.document import eval_document
+from stepdown.wiring.eval_run import Evaluated
+from stepdown.wiring.evaluating import ready, recorded_notes
+from stepdown.wiring.workspace import Workspace
+
+
+def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[str]) -> Document:
+    """Return the report of an eval."""
+    where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
+    notes = {one.task.name: notes_on(workspace, one) for one in found}
+    return eval_document([one.summary for one in found], split=where, notes=notes)
+
+
+def notes_on(workspace: Workspace, one: Evaluated) -> tuple[str, ...]:
+    """Return what must be said about a task's tiers and references."""
+    left_out = [f"{tier} is left out: {why}." for tier, why in one.left_out.items()]
+    references = _reference_notes(workspace, one.task)
+    return (*untrained_notes(workspace, one.task), *left_out, *references)
+
+
+def untrained_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
+    """Return the note that names the task's experts which were not trained yet."""
+    waiting = [name for name in task.tiers if name not in ready(workspace, task)]
+    return (f"Not trained yet: {', '.join(waiting)}; run `stepdown train`.",) if waiting else ()
+
+
+def _reference_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
+    source = workspace.project.references.get(task.name)
+    if source is None:
+        return ()
+    n = len(workspace.samples(task))
+    said = f"Scored by hand-written accepted patterns ({Path(source).name}) on a subset of {n} rows"
+    return (f"{said}; they say nothing about tone.",)
+
+
+def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[str]) -> Document:
+    """Return one table with a row for each task and tier: fit for a first look."""
+    columns = (
+        Column("task"),
+        Column("tier"),
+        Column("score", numeric=True),
+        Column("p50", numeric=True),
+        Column("$/1k calls", numeric=True),
+        Column("verdict"),
+    )
+    rows = tuple(row for one in found for row in _overview_rows(one))
+    notes = [f"{one.task.name}: {one.summary.decision.text}" for one in found]
+    notes += dict.fromkeys(note for one in found for note in notes_on(workspace, one))
+    used = {tier: tier for one in found for tier in one.task.tiers}
+    notes += recorded_notes(workspace, used)
+    table = Table(
+        title="One set, one metric, every tier", columns=columns, rows=rows, notes=tuple(notes)
+    )
+    where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
+    section = Section("Eval", (table,))
+    return Document(title="Eval", facts=(("rows", where),), sections=(section,))
+
+
+def _overview_rows(one: Evaluated) -> list[tuple[Cell, ...]]:
+    return [
+        (one.task.name, t.tier, t.score, t.latency_p50_s, t.usd_per_1k, str(t.verdict))
+        for t in one.summary.tiers
+    ]
