@@ -6,13 +6,18 @@ The package is light to import: the public names below are loaded when they are 
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Stepdown", "StepdownError", "__version__"]
+__all__ = ["Stepdown", "StepdownError", "__version__", "import_eval_set"]
 
 if TYPE_CHECKING:
     from stepdown.errors import StepdownError
+    from stepdown.wiring.import_project import import_eval_set
     from stepdown.wiring.runner import Stepdown
 
-_HOMES = {"Stepdown": "stepdown.wiring.runner", "StepdownError": "stepdown.errors"}
+_HOMES = {
+    "Stepdown": "stepdown.wiring.runner",
+    "StepdownError": "stepdown.errors",
+    "import_eval_set": "stepdown.wiring.import_project",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from stepdown.cli import (
     certify,
     certify_plan,
     demo,
+    eval_import,
     evals,
     explain,
     init,
@@ -54,6 +55,7 @@ app = typer.Typer(
 VERBS = (
     ("audit", LOOP, audit.audit),
     ("eval", LOOP, evals.evaluate),
+    ("eval import", LOOP, eval_import.eval_import),
     ("train", LOOP, train.train),
     ("certify", LOOP, certify.certify),
     ("certify plan", LOOP, certify_plan.certify_plan),
