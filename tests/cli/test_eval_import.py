@@ -167,8 +167,12 @@ def test_a_table_needs_no_project_and_its_columns_can_be_named(tmp_path: Path, e
     first = read(tmp_path / "s.jsonl")[0]
     assert first.pop("id").startswith("t-")
     assert first == {
-        "note": "n", "text": "how do I open it", "reference": "help", "group": "u1", "segment": "en",
-    }  # fmt: skip
+        "note": "n",
+        "text": "how do I open it",
+        "reference": "help",
+        "group": "u1",
+        "segment": "en",
+    }
 
 
 @pytest.mark.parametrize("make", [pd.DataFrame, pa.Table.from_pylist, list])

@@ -34,7 +34,7 @@ def test_a_line_in_another_encoding_is_named_and_can_be_read_when_it_is_said(
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_utf_16_is_recognised_before_anything_is_read(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="UTF-16.*--encoding utf-16"):
+    with pytest.raises(DataError, match=r"UTF-16.*--encoding utf-16"):
         found(tmp_path / name, "a,b\n1,2\n".encode("utf-16"))
 
 
