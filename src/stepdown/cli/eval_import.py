@@ -44,6 +44,9 @@ def eval_import(  # noqa: PLR0917 - options of a command line
     ] = None,
     group: Annotated[str | None, _column("Ties rows that are not independent.")] = None,
     segment: Annotated[str | None, _column("Kind of message, known before any call.")] = None,
+    history: Annotated[str | None, _column("Messages before it.")] = None,
+    tools: Annotated[str | None, _column("Functions that the row may call.")] = None,
+    images: Annotated[str | None, _column("Images beside the text, as data URLs.")] = None,
     keep: Annotated[
         str,
         typer.Option(metavar="COLUMNS", help="Copy these too, by commas.", rich_help_panel=TABLE),
@@ -97,7 +100,8 @@ def eval_import(  # noqa: PLR0917 - options of a command line
         from stepdown.wiring.import_report import as_data, document
 
         columns = {
-            "input": input_, "reference": reference, "id": id_, "group": group, "segment": segment
+            "input": input_, "reference": reference, "id": id_, "group": group, "segment": segment,
+            "history": history, "tools": tools, "images": images,
         }  # fmt: skip
         form = _one_of("--as", as_, ("auto", "log", "table"))
         if form == "auto" and any(columns.values()):

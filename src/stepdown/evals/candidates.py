@@ -13,30 +13,38 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.contract import Contract
-from stepdown.core.request import Completion
+from stepdown.core.request import Completion, ToolCall
 from stepdown.core.requesting import read_answer
 from stepdown.core.task import Task
 from stepdown.core.usage_log import LoggedCall
 from stepdown.errors import DataError
-from stepdown.evals.dataset import Columns, iter_samples
+from stepdown.evals.dataset import Columns, Sample, iter_samples
 
 EXCERPT_CHARS = 160
 INPUTS = ("text", "input", "prompt", "question", "message", "query")
+OPTIONAL = ("id", "group", "segment", "history", "tools", "images")
 REFERENCES = ("reference", "label", "expected", "answer", "output", "target", "gold")
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A row that could be a sample. `session` ties the calls of one message of a log."""
+    """A row that could be a sample.
+
+    `whole` is all that was said, by which rows are compared: the text, and what stands before it.
+    `session` ties the calls of one message of a log. `around` is what stands around the text
+    (history, tools, images), `more` are further columns of the row.
+    """
 
     source: str
     line: int
     text: str
     reference: Any
+    whole: str = ""
     id: str | None = None
     session: str | None = None
     group: str | None = None
     segment: str | None = None
     model: str | None = None
+    around: Mapping[str, Any] = {}
     more: Mapping[str, Any] = {}
 
 
@@ -61,7 +69,16 @@ class Mapped(Struct, frozen=True, kw_only=True):
     id: str | None = None
     group: str | None = None
     segment: str | None = None
+    history: str | None = None
+    tools: str | None = None
+    images: str | None = None
     keep: tuple[str, ...] = ()
+
+    @property
+    def around(self) -> dict[str, str]:
+        """The columns of what stands around the text, by our names."""
+        found = {"history": self.history, "tools": self.tools, "images": self.images}
+        return {name: column for name, column in found.items() if column is not None}
 
 
 class LogAsked(Struct, frozen=True, kw_only=True):
@@ -81,11 +98,16 @@ class LogAsked(Struct, frozen=True, kw_only=True):
 
 
 def mapped(
-    names: Sequence[str], *, said: Mapping[str, str | None], task: Task | None, source: str
+    names: Sequence[str],
+    *,
+    said: Mapping[str, str | None],
+    task: Task | None,
+    source: str,
+    data: Columns | None = None,
 ) -> Mapped:
-    """Return the columns of a table: as the user says, else by their usual names.
+    """Return the columns of a table: as the user says, else as in the project, else as usual.
 
-    `names` are the columns of its first row, `said` our name -> theirs.
+    `names` are the columns of its first row, `said` our name -> theirs, `data` the project's.
 
     Raises:
         DataError: a column that was named, or one for input and reference, is not there.
@@ -97,18 +119,27 @@ def mapped(
                 f"Its columns: {', '.join(names)}.",
             )
     wanted = [task.reference.partition(".")[0], task.name] if task is not None else []
+    own = data or Columns()
+    optional = {name: said.get(name) or _if_there(getattr(own, name), names) for name in OPTIONAL}
     found = Mapped(
-        input=said.get("input") or _named("input", INPUTS, names, source),
+        input=said.get("input") or _named("input", (own.text, *INPUTS), names, source),
         reference=said.get("reference")
         or (task.reference if task is not None and wanted[0] in names else "")
         or _named("reference", (*wanted, *REFERENCES), names, source),
-        id=said.get("id") or ("id" if "id" in names else None),
-        group=said.get("group"),
-        segment=said.get("segment"),
+        id=optional["id"],
+        group=optional["group"],
+        segment=optional["segment"],
+        history=optional["history"],
+        tools=optional["tools"],
+        images=optional["images"],
     )
     if found.input == found.reference:
         raise DataError(f"{source}: {found.input!r} cannot be both input and reference.")
     return found
+
+
+def _if_there(name: str | None, names: Sequence[str]) -> str | None:
+    return name if name in names else None
 
 
 def _named(what: str, usual: Sequence[str], names: Sequence[str], source: str) -> str:
@@ -130,22 +161,26 @@ def from_row(
         return TurnedDown(source=source, line=line, kind=kind, why=why, excerpt=excerpt(row))
 
     text, reference = taken(row, where.input), taken(row, where.reference)
-    if not isinstance(text, str) or not text.strip():
+    around = {name: taken(row, column) for name, column in where.around.items()}
+    alone = not (around.get("history") or around.get("images"))
+    if not isinstance(text, str) or (alone and not text.strip()):
         return turned("no input", f"{where.input!r} holds no text: {text!r}")
     if reference is None or reference == "":
         return turned("no reference", f"{where.reference!r} is empty or missing")
     known = _structured(reference, task)
-    why = wrong_reference(task, text, known)
-    if why is not None:
-        return turned("wrong reference", why)
+    whole = checked(task, text, known, around)
+    if isinstance(whole, Wrong):
+        return turned("wrong reference", whole.why)
     return Candidate(
         source=source,
         line=line,
         text=text,
         reference=known,
+        whole=whole,
         id=_text(None if where.id is None else taken(row, where.id)),
         group=_text(None if where.group is None else taken(row, where.group)),
         segment=_text(None if where.segment is None else taken(row, where.segment)),
+        around={name: value for name, value in around.items() if value is not None},
         more={name: row[name] for name in where.keep if name in row},
     )
 
@@ -168,14 +203,15 @@ def from_call(call: LoggedCall, asked: LogAsked, source: str, line: int) -> Judg
     reference = _answered(asked.task, call.answer or "")
     if reference is None:
         return turned("no answer", "the answer does not have the task's shape", call.answer or "")
-    why = wrong_reference(asked.task, text, reference)
-    if why is not None:
-        return turned("no answer", why, call.answer or "")
+    whole = checked(asked.task, text, reference)
+    if isinstance(whole, Wrong):
+        return turned("no answer", whole.why, call.answer or "")
     return Candidate(
         source=source,
         line=line,
         text=text,
         reference=reference,
+        whole=whole,
         id=call.id,
         session=call.session,
         model=call.model,
@@ -195,47 +231,74 @@ def _unusable(call: LoggedCall, asked: LogAsked) -> tuple[str, str] | None:
 
 
 def _answered(task: Task, answer: str) -> Any:
-    """Return the canonical answer in a logged one, None where there is none."""
-    found = read_answer(task, task.ceiling, Completion(text=answer))
+    """Return the canonical answer in a logged one as a reference, None where there is none."""
+    found = read_answer(task, task.ceiling, _completion(task, answer))
     if found.text is None:
         inside = task.contract.parse(answer)
         found = read_answer(task, task.ceiling, Completion(text=inside or "", recorded=True))
-    if found.text is None or not task.fields:
+    if found.text is None or not (task.structured or task.kind == "tool_call"):
         return found.text
     return msgspec.json.decode(found.text)
 
 
-def wrong_reference(task: Task | None, text: str, reference: Any) -> str | None:
-    """Return what is wrong with a reference by the task, None where nothing is."""
+def _completion(task: Task, answer: str) -> Completion:
+    """Return a logged answer as a completion; calls of tools are logged as JSON."""
+    if task.kind == "tool_call" and answer.startswith('{"tool_calls":'):
+        calls = msgspec.json.decode(answer, type=dict[str, tuple[ToolCall, ...]])
+        return Completion(text="", tool_calls=calls["tool_calls"])
+    return Completion(text=answer)
+
+
+class Wrong(Struct, frozen=True):
+    """What is wrong with a row, by its task."""
+
+    why: str
+
+
+def checked(
+    task: Task | None, text: str, reference: Any, around: Mapping[str, Any] | None = None
+) -> str | Wrong:
+    """Return all that is said in a row, or what is wrong with it by the task."""
     if task is None:
-        return None
-    row: dict[str, Any] = {"id": "x", "text": text}
+        return text
+    around = around or {}
+    said = text if text.strip() or around.get("history") else "(image)"
+    nothing = {"history": None, "tools": None}
+    row: dict[str, Any] = {"id": "x", "text": said, **nothing, **around}
     put(row, task.reference, reference)
+    where = Columns(history="history", tools="tools")
     try:
-        next(iter_samples(task, [(0, row)], source="", columns=Columns()))
+        sample = next(iter_samples(task, [(0, row)], source="", columns=where))
     except DataError as error:
-        return str(error).removeprefix(", line 0: ")
-    return None
+        return Wrong(str(error).removeprefix(", line 0: "))
+    return said_in(sample, around.get("images"))
+
+
+def said_in(sample: Sample, images: object = None) -> str:
+    """Return all that is said in a sample, by which it is compared with others."""
+    before = [message.text for message in sample.history]
+    shown = [] if not images else [str(images)]
+    return "\n".join([*before, sample.input, *shown])
 
 
 def _structured(reference: Any, task: Task | None) -> Any:
-    """Return a reference from a cell: JSON where the task wants an object, a number as text."""
+    """Return a reference from a cell: JSON where the task wants it, else a number as text."""
+    if task is not None and (task.structured or not task.labels):
+        return _decoded(reference, task) if isinstance(reference, str) else reference
     if isinstance(reference, bool):
         return "true" if reference else "false"
     if isinstance(reference, int | float):
         return f"{reference:g}" if isinstance(reference, float) else str(reference)
-    if task is not None and isinstance(reference, str) and not task.labels:
-        return _decoded(reference, task)
     return reference
 
 
 def _decoded(text: str, task: Task) -> Any:
-    wants_object = bool(task.fields) or task.scorer in ("patterns", "keeps_patterns")
-    if not wants_object or text.lstrip()[:1] not in ("{", "["):
+    told = task.structured or task.kind in ("tool_call", "embed")
+    if not told and (task.scorer == "exact" or text.lstrip()[:1] not in ("{", "[")):
         return text
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, RecursionError):
         return text
 
 

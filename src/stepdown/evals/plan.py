@@ -138,9 +138,7 @@ def _test(rates: Rates, asked: Question) -> Literal["exact", "betting"]:
     return "exact" if asked.binary and rates.effect == 1.0 else "betting"
 
 
-def _planned(
-    rates: Rates, asked: Question, delta: float, power: float, test: str
-) -> LabelsNeeded:
+def _planned(rates: Rates, asked: Question, delta: float, power: float, test: str) -> LabelsNeeded:
     """Plan by betting, which is quick and an upper bound, then by the exact test below it."""
     from stepdown.stats.power import labels_needed
 

@@ -53,7 +53,7 @@ class Survey:
                 self._add(one)
 
     def _add(self, one: Candidate) -> None:
-        self._text.append(hash_of(plain(one.text)))
+        self._text.append(hash_of(plain(one.whole or one.text)))
         self._reference.append(hash_of(as_text(one.reference)))
         self._id.append(0 if one.id is None else hash_of(one.id) | 1)
         self._session.append(0 if one.session is None else hash_of(one.session) | 1)

@@ -16,9 +16,9 @@ from stepdown.config.project import FILE
 from stepdown.core.digest import digest
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError, DataError
-from stepdown.evals.candidates import LogAsked, taken
+from stepdown.evals.candidates import LogAsked, said_in, taken
 from stepdown.evals.choosing import Asked, Duplicates
-from stepdown.evals.dataset import Columns
+from stepdown.evals.dataset import Columns, Sample
 from stepdown.evals.import_card import ReferenceIs
 from stepdown.evals.twins import NEAR_MOST
 from stepdown.wiring.auditing import files_of
@@ -77,7 +77,7 @@ def run_import(
 
     plan = _plan(sources, wishes, workspace, task)
     _check_by(plan, wishes)
-    opened = [one for said in sources for one in _opened(said, wishes, task)]
+    opened = [one for said in sources for one in _opened(said, wishes, plan)]
     training = _Training(workspace, task, wishes, plan.to)
     plan = replace(plan, unknown_training=training.unknown())
     found = import_set(opened, plan, today=today, training=training.rows(), watch=watch)
@@ -88,9 +88,19 @@ def _plan(
     sources: Sequence[Any], wishes: Wishes, workspace: Workspace | None, task: Task | None
 ) -> Plan:
     keys = None if workspace is None else workspace.project.data
-    columns = Columns() if keys is None else Columns(
-        id=keys.id, text=keys.input, group=keys.group, segment=keys.segment
-    )  # fmt: skip
+    columns = (
+        Columns()
+        if keys is None
+        else Columns(
+            id=keys.id,
+            text=keys.input,
+            group=keys.group,
+            segment=keys.segment,
+            history=keys.history,
+            tools=keys.tools,
+            images=keys.images,
+        )
+    )
     by = wishes.by
     if by is None and wishes.sample is not None and task is not None and task.labels:
         by = "label"
@@ -103,7 +113,7 @@ def _plan(
             sample=wishes.sample,
             duplicates=wishes.duplicates,
             allow_leaks=wishes.allow_leaks,
-            structured=task is None or bool(task.labels or task.fields),
+            structured=task is None or bool(task.labels or task.structured or task.tools),
             near_most=wishes.near_most,
         ),
         by=None if by == "none" else by,
@@ -126,16 +136,22 @@ def _check_by(plan: Plan, wishes: Wishes) -> None:
         )
 
 
-def _opened(said: Any, wishes: Wishes, task: Task | None) -> Iterator[Source]:
+def _opened(said: Any, wishes: Wishes, plan: Plan) -> Iterator[Source]:
+    task, data = plan.task, plan.columns
     if not isinstance(said, str | Path):
-        yield frame_source(said, wishes.columns, task, keep=wishes.keep)
+        yield frame_source(said, wishes.columns, task, keep=wishes.keep, data=data)
         return
     for path in files_of([str(said)]):
         reader = log_reader(path, wishes.form)
         if reader is None:
             check_ending(path)
             yield table_source(
-                path, wishes.columns, task, encoding=wishes.encoding, keep=wishes.keep
+                path,
+                wishes.columns,
+                task,
+                encoding=wishes.encoding,
+                keep=wishes.keep,
+                data=data,
             )
         else:
             yield _log(path, reader, wishes, task)
@@ -163,10 +179,17 @@ class _Training:
         """Yield (where it stands, text): the train rows of [data], then the files named."""
         keys = self._keys()
         if keys is not None and self._workspace is not None:
-            for sample in self._workspace.whole_split.parts["train"]:
-                yield f"{keys.path} (train), id {sample.id}", sample.input
+            for sample in self._trained(keys):
+                yield f"{keys.path} (train), id {sample.id}", said_in(sample)
         for path in self._wishes.against:
             yield from self._named(path)
+
+    def _trained(self, keys: Any) -> Sequence[Sample]:
+        """Return the train rows; with their history where the rows have one."""
+        assert self._workspace is not None
+        if keys.history is not None and self._task is not None:
+            return self._workspace.part(self._task, "train")
+        return self._workspace.whole_split.parts["train"]
 
     def _named(self, path: Path) -> Iterator[tuple[str, str]]:
         column = self._wishes.columns.get("input")

@@ -27,6 +27,7 @@ from stepdown.evals.candidates import (
     from_row,
     mapped,
 )
+from stepdown.evals.dataset import Columns
 from stepdown.ports.log_reader import LogReader
 
 Watch = Callable[[str, int], None]
@@ -74,12 +75,13 @@ class TableSource(Source):
         task: Task | None,
         *,
         keep: tuple[str, ...] = (),
+        data: Columns | None = None,
         read_as: str = "table",
         digest: Callable[[], str],
     ) -> None:
         super().__init__(name)
         self._rows, self._said, self._task, self._keep = rows, said, task, keep
-        self.read_as, self._digest = read_as, digest
+        self._data, self.read_as, self._digest = data, read_as, digest
 
     def digest(self) -> str:
         """Return the digest of the file, or of the frame's rows."""
@@ -99,7 +101,9 @@ class TableSource(Source):
     def _where(self, row: Mapping[str, Any]) -> Mapped:
         from msgspec.structs import replace
 
-        found = mapped(list(row), said=self._said, task=self._task, source=self.name)
+        found = mapped(
+            list(row), said=self._said, task=self._task, source=self.name, data=self._data
+        )
         return replace(found, keep=self._keep)
 
 
@@ -139,6 +143,7 @@ def table_source(
     *,
     encoding: str = "utf-8",
     keep: tuple[str, ...] = (),
+    data: Columns | None = None,
 ) -> TableSource:
     """Return a table in a file as a source."""
     return TableSource(
@@ -147,6 +152,7 @@ def table_source(
         said,
         task,
         keep=keep,
+        data=data,
         digest=lambda: file_digest(path),
     )
 
@@ -158,6 +164,7 @@ def frame_source(
     *,
     name: str = "frame",
     keep: tuple[str, ...] = (),
+    data: Columns | None = None,
 ) -> TableSource:
     """Return a data frame, or a list of objects, as a source."""
     rows = FrameRows(frame)
@@ -167,6 +174,7 @@ def frame_source(
         said,
         task,
         keep=keep,
+        data=data,
         read_as="frame",
         digest=lambda: _rows_digest(rows),
     )

@@ -148,7 +148,7 @@ def _texts(sources: Iterable[Source], rows: Ints) -> list[str]:
     found: list[str] = []
     for number, one in enumerate(_candidates(_all(sources, None))):
         if number == following:
-            found.append(one.text)
+            found.append(one.whole or one.text)
             following = next(wanted, None)
             if following is None:
                 break
@@ -199,6 +199,8 @@ class _Writing:
             row[columns.group or "group"] = group
         if one.segment is not None:
             row[columns.segment or "segment"] = one.segment
+        for name, value in one.around.items():
+            row[getattr(columns, name) or name] = value
         return {**one.more, **row}
 
     def _count(self, reference: Any) -> None:
