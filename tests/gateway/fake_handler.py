@@ -54,6 +54,9 @@ class FakeHandler:
             raise self.says
         return reply_to(call, **self.says)
 
+    def knows(self, model: str) -> bool:
+        return model in self.models()
+
     def models(self) -> Sequence[str]:
         return ("intent", "draft", "tier:frontier")
 

@@ -15,11 +15,26 @@ from gateway_fake_handler import FakeHandler
 from openai import OpenAI
 
 from stepdown.adapters.gateway import GatewayApp, running
-from stepdown.core.request import ImagePart, Message, TextPart, Tool, ToolCall, Usage
+from stepdown.core.asked import Format, Tool, ToolChoice
+from stepdown.core.request import ImagePart, Message, TextPart, ToolCall, Usage
 from stepdown.core.trace import Attempt
 from stepdown.errors import InputError, ModelError, Overloaded, TimedOut, Unavailable
 
 ASK = [{"role": "user", "content": "where is my refund"}]
+F = {"type": "function", "function": {"name": "f"}}
+WRONG = {"type": "function", "function": {"name": "g", "parameters": {"type": "thing"}}}
+ONE = {"type": "function", "function": {"name": "unknown"}}
+
+
+def deep(levels: int) -> Any:
+    """Return a schema that nests."""
+    return {"type": "array", "items": deep(levels - 1)} if levels else {}
+
+
+DEEP = {
+    "type": "json_schema",
+    "json_schema": {"name": "x", "schema": deep(50)},
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +85,10 @@ def chat(url: str, body: object, **headers: str) -> tuple[int, Any, Any]:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     status, answered, said = raw(url, "POST", "/v1/chat/completions", text, **headers)
     return status, answered, json.loads(said)
+
+
+def raw_chat(url: str, body: object) -> tuple[int, Any, bytes]:
+    return raw(url, "POST", "/v1/chat/completions", json.dumps(body).encode())
 
 
 def test_the_official_client_gets_an_answer(client: OpenAI) -> None:
@@ -221,7 +240,7 @@ def test_a_call_carries_everything_the_caller_said(client: OpenAI, handler: Fake
     )
     assert call.messages == (
         Message("system", "Be kind."),
-        Message("user", (TextPart("read this"), ImagePart("data:image/png;base64,AA=="))),
+        Message("user", (TextPart("read this"), ImagePart("data:image/png;base64,AA==", "low"))),
         Message("assistant", None, tool_calls=(ToolCall("c", "lookup", "{}"),)),
         Message("tool", "42", tool_call_id="c"),
     )
@@ -234,10 +253,65 @@ def test_a_call_carries_everything_the_caller_said(client: OpenAI, handler: Fake
     }
 
 
-def test_fields_that_change_nothing_are_named_in_a_header(url: str) -> None:
-    body = {"model": "intent", "messages": ASK, "stop": ["\n"], "logprobs": True, "user": "me"}
-    _, told, _ = chat(url, body)
-    assert told["x-stepdown-ignored"] == "stop, logprobs"
+def test_fields_that_change_nothing_are_named_in_a_header(url: str, handler: FakeHandler) -> None:
+    handler.says = {"ignored": ("seed", "user")}
+    body = {"model": "intent", "messages": ASK, "seed": 7, "user": "me", "store": True}
+    for streamed in (False, True):
+        _, told, _ = raw_chat(url, {**body, "stream": streamed})
+        assert told["x-stepdown-ignored"] == "seed, user, store"
+
+
+def test_what_the_gateway_does_not_know_reaches_tiers_of_the_same_wire(
+    client: OpenAI, handler: FakeHandler
+) -> None:
+    client.chat.completions.create(
+        model="draft",
+        messages=ASK,
+        presence_penalty=0.5,
+        logit_bias={"7": 1},
+        extra_body={"top_k": 3, "nothing": None},
+    )
+    (call,) = handler.calls
+    assert (call.asked.wire, {k: json.loads(bytes(v)) for k, v in call.asked.extra.items()}) == (
+        "openai",
+        {"presence_penalty": 0.5, "logit_bias": {"7": 1}, "top_k": 3},
+    )
+
+
+def test_everything_asked_for_besides_the_messages_is_carried(
+    client: OpenAI, handler: FakeHandler
+) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    named = {"name": "thing", "schema": schema, "strict": True}
+    client.chat.completions.create(
+        model="draft",
+        messages=ASK,
+        top_p=0.5,
+        seed=7,
+        stop="END",
+        n=2,
+        logprobs=True,
+        top_logprobs=3,
+        parallel_tool_calls=False,
+        tools=[{"type": "function", "function": {"name": "f", "strict": True}}],
+        tool_choice={"type": "function", "function": {"name": "f"}},
+        response_format={"type": "json_schema", "json_schema": named},
+    )
+    asked = handler.calls[0].asked
+    assert (asked.top_p, asked.seed, asked.stop, asked.n) == (0.5, 7, ("END",), 2)
+    assert (asked.logprobs, asked.top_logprobs, asked.parallel_tools) == (True, 3, False)
+    assert asked.tools == (Tool("f", strict=True),)
+    assert asked.tool_choice == ToolChoice("one", "f")
+    assert asked.format == Format("json_schema", schema, "thing", strict=True)
+
+
+def test_a_choice_among_allowed_tools_leaves_the_others_out(url: str, handler: FakeHandler) -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in "ab"]
+    some = {"mode": "required", "tools": [{"type": "function", "function": {"name": "b"}}]}
+    choice = {"type": "allowed_tools", "allowed_tools": some}
+    chat(url, {"model": "draft", "messages": ASK, "tools": tools, "tool_choice": choice})
+    asked = handler.calls[0].asked
+    assert (asked.tools, asked.tool_choice) == ((Tool("b"),), ToolChoice("required"))
 
 
 @pytest.mark.parametrize("asked", ["", "a b", "x" * 129, "é", "../../etc", "a;b"])
@@ -284,9 +358,30 @@ def test_the_models_are_listed_and_found_one_by_one(client: OpenAI) -> None:
             {"model": "intent", "messages": [{"role": "user", "content": [{"type": "smell"}]}]},
             "messages[0].content[0].type",
         ),
-        ({"model": "intent", "messages": ASK, "n": 2}, "n"),
+        ({"model": "intent", "messages": ASK, "n": 9}, "n"),
         ({"model": "intent", "messages": ASK, "temperature": 3}, "temperature"),
         ({"model": "intent", "messages": ASK, "max_tokens": 0}, "max_tokens"),
+        ({"model": "intent", "messages": ASK, "top_logprobs": 2}, "top_logprobs"),
+        ({"model": "intent", "messages": ASK, "stop": ["a"] * 5}, "stop"),
+        ({"model": "intent", "messages": ASK, "functions": []}, "functions"),
+        ({"model": "intent", "messages": ASK, "audio": {"voice": "x"}}, "audio"),
+        ({"model": "intent", "messages": ASK, "tool_choice": "auto"}, "tool_choice"),
+        ({"model": "intent", "messages": [{"role": "user"}] * 2049}, "messages"),
+        ({"model": "intent", "messages": ASK, "tools": [F] * 129}, "tools"),
+        ({"model": "intent", "messages": ASK, "tools": [F, F]}, "tools[1].function.parameters"),
+        ({"model": "intent", "messages": ASK, "tools": [WRONG]}, "tools[0].function.parameters"),
+        (
+            {"model": "intent", "messages": ASK, "tools": [F], "tool_choice": ONE},
+            "tool_choice",
+        ),
+        (
+            {"model": "intent", "messages": ASK, "response_format": {"type": "xml"}},
+            "response_format.type",
+        ),
+        (
+            {"model": "intent", "messages": ASK, "response_format": DEEP},
+            "response_format.json_schema.schema",
+        ),
         ({"model": "intent", "messages": ASK, "metadata": {"step": 1}}, "metadata[...]"),
     ],
 )

@@ -22,6 +22,7 @@ class ImagePart(Struct, frozen=True, tag="image_url"):
     """An image in a message, as a data URL or an address that the tier may fetch."""
 
     url: str
+    detail: str | UnsetType = UNSET
 
 
 class ToolCall(Struct, frozen=True):

@@ -43,6 +43,10 @@ class Handler(Protocol):
         """
         ...
 
+    def knows(self, model: str) -> bool:
+        """Return whether a caller may ask for this model."""
+        ...
+
     def models(self) -> Sequence[str]:
         """Return the names that a caller may ask for: tasks, `tier:NAME`, then mapped names."""
         ...

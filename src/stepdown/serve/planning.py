@@ -57,6 +57,10 @@ class Planner:
         tiers = dict.fromkeys(t for step in self._steps.values() for t in step.models)
         return [*self._steps, *(DIRECT + tier for tier in tiers)]
 
+    def knows(self, model: str) -> bool:
+        """Return whether a call may name this model."""
+        return model in self._steps or model in self.models()
+
     def step(self, name: str) -> Step:
         """Return what is needed to answer a task.
 

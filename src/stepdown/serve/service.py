@@ -67,6 +67,10 @@ class Service:
         messages = self._planner.step(task).task.contract.wrap(text)
         return await self.answer(msgspec.structs.replace(call, model=task, messages=messages))
 
+    def knows(self, model: str) -> bool:
+        """Return whether a caller may ask for this model."""
+        return self._planner.knows(model)
+
     def models(self) -> Sequence[str]:
         """Return the tasks, then the tiers as `tier:NAME`."""
         return self._planner.models()
