@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from stepdown.core.beside import Beside
 from stepdown.core.trace import Trace
+
+Kept = TypeVar("Kept", bound=Beside)
 
 
 class Ledger(Protocol):
@@ -29,6 +32,16 @@ class Ledger(Protocol):
 
     def traces(self, task: str | None = None, since: str | None = None) -> Iterator[Trace]:
         """Yield traces in the order of time."""
+        ...
+
+    def note(self, record: Beside) -> None:
+        """Write one record beside the traces to the spool, as `append` does."""
+        ...
+
+    def records(
+        self, kind: type[Kept], *, task: str | None = None, since: str | None = None
+    ) -> Iterator[Kept]:
+        """Yield the records of one kind in the order of time."""
         ...
 
     def counts(self) -> Mapping[str, Any]:

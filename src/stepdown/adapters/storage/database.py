@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from stepdown.adapters.storage.beside_rows import Kept, insert_beside, select_beside
 from stepdown.adapters.storage.rows import (
     ATTEMPT_COLUMNS,
     TRACE_COLUMNS,
@@ -24,25 +25,27 @@ from stepdown.adapters.storage.rows import (
     renamed,
     trace_row,
 )
+from stepdown.core.beside import Beside
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 
-VERSION = 1
+VERSION = 2
+SCHEMAS = ("schema.sql", "schema-2.sql")  # one for each version, applied in order
 APPLICATION_ID = 0x53544550  # "STEP", so that another program's database is told from a ledger
 _BUSY_S = 30.0
 _ELSEWHERE = "Name another place for the ledger, or move the file away."
 
 
 class Entry(Struct, frozen=True):
-    """A trace with the JSON text that it was read from."""
+    """A trace, or a record beside traces, with the JSON text that it was read from."""
 
-    trace: Trace
+    trace: Trace | Beside
     payload: str
 
 
-def schema() -> str:
-    """Return the published DDL."""
-    return (files(__package__) / "schema.sql").read_text("utf-8")
+def schema(above: int = 0) -> str:
+    """Return the published DDL of every version `above` this one."""
+    return "\n".join((files(__package__) / name).read_text("utf-8") for name in SCHEMAS[above:])
 
 
 def create(path: Path) -> None:
@@ -61,37 +64,68 @@ def create(path: Path) -> None:
     hidden.rename(path)
 
 
+def version_of(path: Path) -> int:
+    """Return the version of a ledger.
+
+    Raises:
+        DataError: not a ledger, of a newer version, or it cannot be read.
+    """
+    with _connected(path) as db:
+        return _check(db, path)
+
+
+def migrate(path: Path) -> None:
+    """Bring an older ledger to this version, whole or not at all. Callers hold the filler's lock."""
+    with _connected(path) as db:
+        was = _check(db, path)
+        if was < VERSION:
+            marks = f"PRAGMA user_version={VERSION};"
+            db.executescript(f"BEGIN IMMEDIATE; {schema(was)} {marks} COMMIT;")
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """Open an existing ledger for a while.
 
     Raises:
-        DataError: no such file, not a ledger, a newer version, or it cannot be read.
+        DataError: no such file, not a ledger, another version, or it cannot be read.
     """
+    with _connected(path) as db:
+        version = _check(db, path)
+        if version < VERSION:
+            raise DataError(
+                f"the ledger {path} has version {version}; this program writes {VERSION}.",
+                "Start it again: it brings the ledger up to date.",
+            )
+        db.execute("PRAGMA synchronous = FULL")  # the spool is removed after the commit
+        yield db
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
         raise DataError(f"there is no ledger at {path}.", "Serve some requests first.")
     try:
         with closing(sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)) as db:
-            _check(db, path)
-            db.execute("PRAGMA synchronous = FULL")  # the spool is removed after the commit
             yield db
     except sqlite3.Error as error:
         raise DataError(f"the ledger {path} cannot be used: {error}.", _ELSEWHERE) from error
 
 
-def _check(db: sqlite3.Connection, path: Path) -> None:
+def _check(db: sqlite3.Connection, path: Path) -> int:
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise DataError(f"{path} is not a ledger of Stepdown.", _ELSEWHERE)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != VERSION:
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if not 1 <= version <= VERSION:
         raise DataError(
             f"the ledger {path} has version {version}; this program reads {VERSION}.",
             "Update stepdown.",
         )
+    return version
 
 
 def insert(db: sqlite3.Connection, entries: Sequence[Entry]) -> int:
-    """Insert traces in one transaction; return how many were new."""
+    """Insert traces and records in one transaction; return how many traces were new."""
     db.execute("BEGIN IMMEDIATE")
     try:
         new = sum(_insert(db, entry) for entry in entries)
@@ -105,15 +139,22 @@ def insert(db: sqlite3.Connection, entries: Sequence[Entry]) -> int:
 
 def _insert(db: sqlite3.Connection, entry: Entry) -> bool:
     """Insert one trace unless it is there; give it another id where a different one has its id."""
-    known = _payload(db, entry.trace.id)
-    if known is None:
-        return _write(db, entry)
-    if known == entry.payload:
+    if not isinstance(entry.trace, Trace):
+        insert_beside(db, entry.trace, entry.payload)
         return False
-    other = renamed(entry.trace, entry.payload)
+    return _insert_trace(db, entry.trace, entry.payload)
+
+
+def _insert_trace(db: sqlite3.Connection, trace: Trace, payload: str) -> bool:
+    known = _payload(db, trace.id)
+    if known is None:
+        return _write(db, trace, payload)
+    if known == payload:
+        return False
+    other = renamed(trace, payload)
     if _payload(db, other.id) is not None:
         return False
-    return _write(db, Entry(other, encode_trace(other).decode()))
+    return _write(db, other, encode_trace(other).decode())
 
 
 def _payload(db: sqlite3.Connection, trace_id: str) -> str | None:
@@ -121,9 +162,9 @@ def _payload(db: sqlite3.Connection, trace_id: str) -> str | None:
     return None if row is None else row[0]
 
 
-def _write(db: sqlite3.Connection, entry: Entry) -> bool:
-    db.execute(_INSERT_TRACE, trace_row(entry.trace, entry.payload))
-    rows = [attempt_row(entry.trace.id, attempt) for attempt in entry.trace.attempts]
+def _write(db: sqlite3.Connection, trace: Trace, payload: str) -> bool:
+    db.execute(_INSERT_TRACE, trace_row(trace, payload))
+    rows = [attempt_row(trace.id, attempt) for attempt in trace.attempts]
     db.executemany(_INSERT_ATTEMPT, rows)
     return True
 
@@ -150,6 +191,14 @@ def select(path: Path, task: str | None, since: str | None) -> Iterator[Trace]:
     with opened(path) as db:
         for (payload,) in db.execute(query, (task, since)):
             yield decode_trace(payload)
+
+
+def select_records(
+    path: Path, kind: type[Kept], task: str | None, since: str | None
+) -> Iterator[Kept]:
+    """Yield the records of one kind, in the order of time."""
+    with opened(path) as db:
+        yield from select_beside(db, kind, task, since)
 
 
 def count(path: Path) -> dict[str, int]:

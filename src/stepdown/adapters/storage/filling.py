@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from stepdown.adapters.storage.beside_rows import MARK, decode_beside
 from stepdown.adapters.storage.database import Entry, insert
 from stepdown.adapters.storage.rows import decode_trace, fits
 from stepdown.adapters.storage.spool import BAD, Line, finished, read_lines, segments
@@ -78,11 +79,13 @@ def _batches(lines: Iterator[Line], bad: list[bytes]) -> Iterator[list[Entry]]:
 
 
 def _entry(line: Line) -> Entry | None:
-    """Return the trace of a line, None when it is torn, altered, or not a trace."""
+    """Return the trace or record of a line, None when it is torn, altered, or neither."""
     if line.payload is None:
         return None
     try:
         text = line.payload.decode()
+        if text.startswith(MARK):
+            return Entry(decode_beside(text), text)
         trace = decode_trace(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from stepdown.adapters.storage import database
+from stepdown.adapters.storage.beside_rows import Kept, encode_beside
 from stepdown.adapters.storage.filling import busy, count_lines, fill, only_filler
 from stepdown.adapters.storage.rows import encode_trace
 from stepdown.adapters.storage.spool import BAD, SUFFIX, SpoolWriter
+from stepdown.core.beside import Beside
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 
@@ -56,7 +59,18 @@ class SpoolLedger:
         Raises:
             OSError: the spool cannot be written; the request must not be answered.
         """
-        self._writer.append(encode_trace(trace))
+        self._append(encode_trace(trace))
+
+    def note(self, record: Beside) -> None:
+        """Write a record beside the traces to the spool.
+
+        Raises:
+            OSError: the spool cannot be written.
+        """
+        self._append(encode_beside(record))
+
+    def _append(self, line: bytes) -> None:
+        self._writer.append(line)
         if self._thread is None and self._fill_every_s is not None:
             self._start(self._fill_every_s)
 
@@ -89,6 +103,28 @@ class SpoolLedger:
         """
         self.flush()
         yield from database.select(self.path, task, since)
+
+    def records(
+        self, kind: type[Kept], *, task: str | None = None, since: str | None = None
+    ) -> Iterator[Kept]:
+        """Yield the records of one kind in the order of time, those in the spool included."""
+        self.flush()
+        yield from database.select_records(self.path, kind, task, since)
+
+    def lag_s(self) -> float:
+        """Return the age of the oldest spool file that waits, 0 where none does.
+
+        It reads names and times only, so that it may be asked often.
+        """
+        oldest = None
+        for path in self._spool.glob(f"*{SUFFIX}"):
+            try:
+                seen = path.stat()
+            except FileNotFoundError:  # moved into the database while we looked
+                continue
+            if seen.st_size and (oldest is None or seen.st_mtime < oldest):
+                oldest = seen.st_mtime
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
     def rows(self, view: str) -> list[dict[str, Any]]:
         """Return the rows of a view of schema.sql, such as `spend_by_task`, flushed first.
@@ -129,14 +165,20 @@ class SpoolLedger:
         self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.path.exists():
             self._create()
-        with database.opened(self.path):
-            pass
+        if database.version_of(self.path) < database.VERSION:
+            self._migrate()
 
     def _create(self) -> None:
         with only_filler(self.directory / _LOCK, self._wait_s) as alone:
             if not alone:
                 raise busy(self.directory)
             database.create(self.path)
+
+    def _migrate(self) -> None:
+        with only_filler(self.directory / _LOCK, self._wait_s) as alone:
+            if not alone:
+                raise busy(self.directory)
+            database.migrate(self.path)
 
     def _waiting(self) -> int:
         return count_lines(self._spool, SUFFIX)

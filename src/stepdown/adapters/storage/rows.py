@@ -10,7 +10,7 @@ import msgspec
 from stepdown.core.request import Usage
 from stepdown.core.trace import Attempt, Trace
 
-TRACE_COLUMNS = 19
+TRACE_COLUMNS = 21
 ATTEMPT_COLUMNS = 25
 
 _LIMIT = 2**63
@@ -65,6 +65,8 @@ def trace_row(trace: Trace, payload: str) -> tuple[Any, ...]:
         trace.message_id,
         trace.step,
         payload,
+        trace.arm,
+        trace.session,
     )
 
 

@@ -1,0 +1,67 @@
+"""Shadow runs, feedback, changes and tallies as rows: the columns in the order of schema-2.sql."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from stepdown.adapters.storage.rows import ATTEMPT_COLUMNS, attempt_row
+from stepdown.core.beside import Beside, Change, Feedback, Shadow, Tally
+
+MARK = '{"record":'  # how the JSON of anything but a trace begins
+TABLES: dict[type[Any], str] = {
+    Shadow: "shadows",
+    Feedback: "feedback",
+    Change: "changes",
+    Tally: "tallies",
+}
+Kept = TypeVar("Kept", bound=Beside)
+_decoder: msgspec.json.Decoder[Beside] = msgspec.json.Decoder(Beside)
+_encoder = msgspec.json.Encoder()
+_COLUMNS = {
+    Shadow: (
+        "id trace_id task at ran lock_digest caller_tier answered_by reason agreed why_not "
+        "latency_s cost_usd policy_usd caller_usd confidence outside_guarantee input_digest"
+    ).split(),
+    Feedback: "id trace_id task at score label comment by".split(),
+    Change: "id at by what task before after".split(),
+    Tally: (
+        "id task hour kind answered_by escalated guarantee outside_guarantee arm agreed latency_s "
+        "cost_usd baseline_usd"
+    ).split(),
+}
+
+
+def encode_beside(record: Beside) -> bytes:
+    """Return the record as one line of JSON."""
+    return _encoder.encode(record)
+
+
+def decode_beside(payload: str) -> Beside:
+    """Return the record that `encode_beside` wrote. Raises msgspec.DecodeError."""
+    return _decoder.decode(payload)
+
+
+def insert_beside(db: sqlite3.Connection, record: Beside, payload: str) -> None:
+    """Insert one record; of two with one id the first wins."""
+    row = [getattr(record, name) for name in _COLUMNS[type(record)]]
+    marks = ", ".join("?" * (len(row) + 1))
+    table = TABLES[type(record)]
+    db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", (*row, payload))  # noqa: S608
+    if isinstance(record, Shadow):
+        places = ", ".join("?" * ATTEMPT_COLUMNS)
+        rows = [attempt_row(record.id, attempt) for attempt in record.attempts]
+        db.executemany(f"INSERT OR IGNORE INTO shadow_attempts VALUES ({places})", rows)  # noqa: S608
+
+
+def select_beside(
+    db: sqlite3.Connection, kind: type[Kept], task: str | None, since: str | None
+) -> Iterator[Kept]:
+    """Yield the records of a kind, of a task, from a time on, in the order of time."""
+    where = "(?1 IS NULL OR task = ?1) AND (?2 IS NULL OR at >= ?2)"
+    query = f"SELECT payload FROM {TABLES[kind]} WHERE {where} ORDER BY at, id"  # noqa: S608
+    for (payload,) in db.execute(query, (task, since)):
+        yield msgspec.json.decode(payload, type=kind)
