@@ -22,10 +22,43 @@ Kept = TypeVar("Kept", bound=Beside)
 _decoder: msgspec.json.Decoder[Beside] = msgspec.json.Decoder(Beside)
 _encoder = msgspec.json.Encoder()
 _COLUMNS = {
-    Shadow: ["id", "trace_id", "task", "at", "ran", "lock_digest", "caller_tier", "answered_by", "reason", "agreed", "why_not", "latency_s", "cost_usd", "policy_usd", "caller_usd", "confidence", "outside_guarantee", "input_digest"],
+    Shadow: [
+        "id",
+        "trace_id",
+        "task",
+        "at",
+        "ran",
+        "lock_digest",
+        "caller_tier",
+        "answered_by",
+        "reason",
+        "agreed",
+        "why_not",
+        "latency_s",
+        "cost_usd",
+        "policy_usd",
+        "caller_usd",
+        "confidence",
+        "outside_guarantee",
+        "input_digest",
+    ],
     Feedback: ["id", "trace_id", "task", "at", "score", "label", "comment", "by"],
     Change: ["id", "at", "by", "what", "task", "before", "after"],
-    Tally: ["id", "task", "hour", "kind", "answered_by", "escalated", "guarantee", "outside_guarantee", "arm", "agreed", "latency_s", "cost_usd", "baseline_usd"],
+    Tally: [
+        "id",
+        "task",
+        "hour",
+        "kind",
+        "answered_by",
+        "escalated",
+        "guarantee",
+        "outside_guarantee",
+        "arm",
+        "agreed",
+        "latency_s",
+        "cost_usd",
+        "baseline_usd",
+    ],
 }
 
 

@@ -75,7 +75,10 @@ def version_of(path: Path) -> int:
 
 
 def migrate(path: Path) -> None:
-    """Bring an older ledger to this version, whole or not at all. Callers hold the filler's lock."""
+    """Bring an older ledger to this version, whole or not at all.
+
+    Callers hold the filler's lock.
+    """
     with _connected(path) as db:
         was = _check(db, path)
         if was < VERSION:
