@@ -79,7 +79,7 @@ def seed_of(project: str, task: str) -> int:
 
 
 def arm_of(exposure: Exposure, seed: int, key: str) -> Arm | None:
-    """Return the arm of a session (or of a request without one), None where all are the policy's."""
+    """Return the arm of a session, or of a request without one; None where there is one arm."""
     if exposure.share >= 1:
         return None
     return "policy" if draw(seed, f"arm:{key}") < exposure.share else "today"

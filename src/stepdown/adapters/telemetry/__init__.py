@@ -1,0 +1,1 @@
+"""Telemetry: traces as OpenTelemetry spans, exported by the official SDK (extra `otel`)."""
