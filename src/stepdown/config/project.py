@@ -32,6 +32,7 @@ from stepdown.config.schema import (
 from stepdown.config.signals import check_finish, check_signals, finish_of
 from stepdown.core.bought import Bought
 from stepdown.core.digest import digest
+from stepdown.core.keeping import Keeping
 from stepdown.core.task import Place, Task, within
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ConfigError
@@ -63,6 +64,7 @@ class Project(Struct, frozen=True, kw_only=True):
     promised: Mapping[str, PipelineKeys]
     data: DataKeys | None
     serve: ServeKeys
+    keeping: Mapping[str, Keeping]
     audit: AuditKeys
     baseline: str | None
     review_days: int
@@ -101,7 +103,9 @@ class Project(Struct, frozen=True, kw_only=True):
         priceless = {
             name: msgspec.structs.replace(tier, price=Price()) for name, tier in tiers.items()
         }
-        return [task, priceless, dict(self.rules.get(task.name, {}))]
+        # What is kept of a request decides no answer: it may change without a new certificate.
+        kept = msgspec.structs.replace(task, store="metadata")
+        return [kept, priceless, dict(self.rules.get(task.name, {}))]
 
 
 def load_project(root: Path) -> Project:
@@ -176,6 +180,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
         hint = nearest(baseline, tiers, "tiers")
         raise ConfigError(f"project.baseline: no tier {baseline!r}.", hint)
     _check_shares(keys.data)
+    _check_served(keys)
     return Project(
         name=keys.project.name,
         root=root,
@@ -188,10 +193,22 @@ def _project(root: Path, keys: FileKeys) -> Project:
         promised={n: said for n, said in keys.pipelines.items() if isinstance(said, PipelineKeys)},
         data=keys.data,
         serve=keys.serve,
+        keeping={n: Keeping(said.store, said.store_share) for n, said in keys.tasks.items()},
         audit=keys.audit,
         baseline=baseline,
         review_days=keys.project.review_days,
     )
+
+
+def _check_served(keys: FileKeys) -> None:
+    """Refuse a share or a shadow of a task that there is none of."""
+    shadow = keys.serve.shadow
+    named = {"share": keys.serve.share, "shadow.tasks": {} if shadow is None else shadow.tasks}
+    for section, tasks in named.items():
+        for name in tasks:
+            if name not in keys.tasks:
+                hint = nearest(name, keys.tasks, "tasks")
+                raise ConfigError(f"serve.{section}: no task {name!r}.", hint)
 
 
 def _check_shares(data: DataKeys | None) -> None:

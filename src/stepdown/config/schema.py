@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from stepdown.core.bought import Bought
 from stepdown.core.compare import Compare
 from stepdown.core.contract import Contract, Prompt
+from stepdown.core.keeping import Store
 from stepdown.core.task import POLISH_BELOW, Finish, Place, Promise, TaskKind
 
 Amount = Annotated[float, Meta(ge=0)]
@@ -103,7 +104,8 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     polish_by: str = ""
     polish_below: Share = POLISH_BELOW
     signals: list[str] = []
-    store: Literal["none", "metadata", "full"] = "metadata"
+    store: Store = "metadata"
+    store_share: Share = 0.01
     thresholds: dict[str, Share] = {}
     fallback: str = ""
     references: str | None = None
@@ -124,13 +126,52 @@ class PipelineKeys(Struct, frozen=True, forbid_unknown_fields=True):
     takes: dict[str, str] = {}
 
 
+class ShadowLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """[serve.shadow.tasks.NAME]: what differs for one task."""
+
+    sample: Share | None = None
+    usd_per_day: Amount | None = None
+    usd_per_month: Amount | None = None
+
+
+class ShadowKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[serve.shadow]: the policy also runs beside a `sample` of what today's model answers.
+
+    Dollars are for each task. `queue` is how many may wait, `workers` how many run at a time, in
+    each process of the gateway.
+    """
+
+    sample: Share = 1.0
+    usd_per_day: Amount | None = None
+    usd_per_month: Amount | None = None
+    queue: Annotated[int, Meta(ge=1)] = 256
+    workers: Annotated[int, Meta(ge=1)] = 2
+    tasks: dict[str, ShadowLimits] = {}
+
+    def for_task(self, name: str) -> ShadowLimits:
+        """Return what holds for a task: its own word, else the section's."""
+        own = self.tasks.get(name, ShadowLimits())
+        return ShadowLimits(
+            sample=self.sample if own.sample is None else own.sample,
+            usd_per_day=self.usd_per_day if own.usd_per_day is None else own.usd_per_day,
+            usd_per_month=self.usd_per_month if own.usd_per_month is None else own.usd_per_month,
+        )
+
+
 class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """[serve]: where the gateway listens. A key is needed for any address but loopback."""
+    """[serve]: where the gateway listens. A key is needed for any address but loopback.
+
+    `share` is the share of a task's traffic that its policy answers at first; the rest is today's
+    model's. `session_s` is how long a conversation stays on its tier after a turn; 0 is never.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8377
     api_key_env: str = "STEPDOWN_API_KEY"
     max_body_mb: Positive = 8.0
+    session_s: Amount = 300.0
+    share: dict[str, Share] = {}
+    shadow: ShadowKeys | None = None
 
 
 class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):

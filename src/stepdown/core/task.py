@@ -154,7 +154,7 @@ class Task(Struct, frozen=True, kw_only=True):
     polish_by: str = ""
     polish_below: float = POLISH_BELOW
     signals: Mapping[str, Bought] = {}
-    store: Literal["none", "metadata", "full"] = "metadata"
+    store: Literal["none", "metadata", "sample", "full"] = "metadata"
     thresholds: Mapping[str, float] = {}
     fallback: str = ""
 
