@@ -203,12 +203,12 @@ def _project(root: Path, keys: FileKeys) -> Project:
 def _check_served(keys: FileKeys) -> None:
     """Refuse a share or a shadow of a task that there is none of."""
     shadow = keys.serve.shadow
-    named = {"share": keys.serve.share, "shadow.tasks": {} if shadow is None else shadow.tasks}
-    for section, tasks in named.items():
-        for name in tasks:
-            if name not in keys.tasks:
-                hint = nearest(name, keys.tasks, "tasks")
-                raise ConfigError(f"serve.{section}: no task {name!r}.", hint)
+    named = [("share", name) for name in keys.serve.share]
+    named += [("shadow.tasks", name) for name in (shadow.tasks if shadow else ())]
+    for section, name in named:
+        if name not in keys.tasks:
+            hint = nearest(name, keys.tasks, "tasks")
+            raise ConfigError(f"serve.{section}: no task {name!r}.", hint)
 
 
 def _check_shares(data: DataKeys | None) -> None:

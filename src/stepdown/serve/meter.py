@@ -98,7 +98,9 @@ class Meter:
 
     def shadow(self, shadow: Shadow) -> None:
         """Count a policy that ran beside an answer."""
-        ended = {True: "agreed", False: "disagreed"}.get(shadow.agreed, "not_comparable")  # type: ignore[call-overload]
+        ended = "not_comparable"
+        if shadow.agreed is not None:
+            ended = "agreed" if shadow.agreed else "disagreed"
         with self._lock:
             self._one("shadow", shadow.task, ended)
             if shadow.cost_usd is not None:

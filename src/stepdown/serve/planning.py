@@ -14,6 +14,7 @@ from msgspec import Struct
 from stepdown.core.asked import Asked
 from stepdown.core.call import Call
 from stepdown.core.contract import ANSWER, Contract
+from stepdown.core.exposure import Arm
 from stepdown.core.hints import Hints
 from stepdown.core.lock import Lock, LockedTask
 from stepdown.core.policy import Action, Policy, single
@@ -31,7 +32,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """What will be run for a call, and what is already known to lie outside the guarantee.
 
     `asked` is there where the request is passed on as it is. `streams` says whether an answer can
-    be sent while it is written: it is free text that nothing is rendered around.
+    be sent while it is written: it is free text that nothing is rendered around. `arm` and
+    `session` are of a ramp; `shadow` is what runs beside the answer of today's model.
     """
 
     step: Step
@@ -42,6 +44,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     matched: bool = True
     asked: Asked | None = None
     streams: bool = False
+    arm: Arm | None = None
+    session: str | None = None
+    shadow: Step | None = None
 
 
 class Planner:
@@ -95,7 +100,7 @@ class Planner:
         state = self.state(self._lock.tasks[call.model])
         text = _input(step.task, call)
         if text is None:
-            return _as_it_is(call, _ceiling_only(step), state, "contract")
+            return as_it_is(call, _ceiling_only(step), state, "contract")
         if state == "withdrawn":
             return _by_contract(call, _ceiling_only(step), text, state, "withdrawn")
         return _by_contract(call, step, text, state, None)
@@ -112,7 +117,7 @@ class Planner:
         alone = msgspec.structs.replace(step, policy=single(tier))
         text = _input(step.task, call)
         if text is None:
-            return _as_it_is(call, alone, state, "direct_call")
+            return as_it_is(call, alone, state, "direct_call")
         return _by_contract(call, alone, text, state, "direct_call")
 
     def _only_task_of(self, tier: str) -> str:
@@ -180,7 +185,7 @@ def _by_contract(
     )
 
 
-def _as_it_is(call: Call, step: Step, state: GuaranteeState, outside: str) -> Plan:
+def as_it_is(call: Call, step: Step, state: GuaranteeState, outside: str | None) -> Plan:
     """Pass a request on, and its answer: nobody knows which shape the caller expects."""
     task = msgspec.structs.replace(step.task, contract=Contract(), labels=(), fields=())
     return Plan(

@@ -12,6 +12,7 @@ from stepdown.core.asked import Asked
 from stepdown.core.call import Call, Reply
 from stepdown.core.decide import Decision
 from stepdown.core.digest import draw, seed_from
+from stepdown.core.keeping import Keeping, without_texts
 from stepdown.core.lock import Lock
 from stepdown.core.policy import Action
 from stepdown.core.trace import Trace
@@ -19,12 +20,16 @@ from stepdown.errors import ModelError, Unavailable
 from stepdown.ports.handler import Sink
 from stepdown.serve.cascade import Cascade, Outcome
 from stepdown.serve.planning import Plan, Planner
+from stepdown.serve.ramp import Ramp
 from stepdown.serve.relay import Relay
 from stepdown.serve.step import Clock, Step
 
 
 class Service:
-    """Answer calls by the lock. `append` keeps each trace before its reply goes out."""
+    """Answer calls by the lock. `append` keeps each trace before its reply goes out.
+
+    `keeping` says whose texts are in it; `ramp` which share of the traffic the policies answer.
+    """
 
     def __init__(
         self,
@@ -32,6 +37,8 @@ class Service:
         steps: Mapping[str, Step],
         append: Callable[[Trace], None],
         *,
+        keeping: Mapping[str, Keeping] = {},
+        ramp: Ramp | None = None,
         baseline: str | None = None,
         today: Callable[[], str],
         clock: Clock = Clock(),
@@ -42,6 +49,8 @@ class Service:
         self._steps = dict(steps)
         self._planner = Planner(lock, self._steps, today)
         self._append = append
+        self._keeping = keeping
+        self.ramp = ramp or Ramp(lock.project, baseline=baseline)
         self._baseline = baseline
         self._clock = clock
 
@@ -50,7 +59,7 @@ class Service:
 
         An answer that is certain to be sent goes to `sink` while it is written.
         """
-        plan = self._planner.plan(call)
+        plan = self._plan(call)
         start = self._clock.seconds()
         cascade = self._cascade(call, plan)
         if sink is not None and plan.streams:
@@ -88,12 +97,20 @@ class Service:
             "guarantee": self._planner.state(locked),
             "promise": f"{locked.guarantee.promise} <= {locked.guarantee.level}",
             "tiers": list(locked.policy.tiers),
+            "serving": str(self.ramp.exposure(name)),
             "review_by": locked.guarantee.review_by,
         }
 
+    def _plan(self, call: Call) -> Plan:
+        plan = self._planner.plan(call)
+        return self.ramp.placed(call, plan) if plan.matched and plan.outside is None else plan
+
+    def _drawn(self, call: Call, plan: Plan) -> float:
+        return draw(self._seed, f"{plan.step.task.name}:{call.id}")
+
     def _cascade(self, call: Call, plan: Plan) -> Cascade:
-        step, drawn = plan.step, draw(self._seed, f"{plan.step.task.name}:{call.id}")
-        known = {"draw": drawn, **step.foretold(plan.text, call.hints.segment)}
+        step = plan.step
+        known = {"draw": self._drawn(call, plan), **step.foretold(plan.text, call.hints.segment)}
         return Cascade(step, plan.text, call.id, known, plan.messages, plan.asked, self._clock)
 
     def _relay(self, cascade: Cascade, call: Call, plan: Plan, sink: Sink, start: float) -> None:
@@ -113,16 +130,14 @@ class Service:
     def _keep(self, call: Call, plan: Plan, outcome: Outcome, start: float) -> Trace:
         trace = self._trace(call, plan, outcome, start)
         self._append(trace)
+        self.ramp.after(call, plan, outcome, trace, self._drawn(call, plan))
         return trace
 
     def _trace(self, call: Call, plan: Plan, outcome: Outcome, start: float) -> Trace:
         task, hints = plan.step.task, call.hints
-        keep = task.store == "full"
-        attempts = tuple(
-            a if keep else msgspec.structs.replace(a, answer=None) for a in outcome.attempts
-        )
+        attempts = outcome.attempts
         first = outcome.first_byte_at
-        return Trace(
+        trace = Trace(
             id=call.id,
             task=task.name,
             at=self._clock.now(),
@@ -141,9 +156,16 @@ class Service:
             lock_digest=self._lock_digest,
             message_id=hints.message_id,
             step=hints.step or task.name,
-            input=plan.text if keep else None,
-            answer=outcome.answer if keep else None,
+            arm=plan.arm,
+            session=plan.session or self.ramp.session(call),
+            input=plan.text,
+            answer=outcome.answer,
         )
+        return trace if self._keeps_texts(task.name, call.id) else without_texts(trace)
+
+    def _keeps_texts(self, task: str, trace_id: str) -> bool:
+        keeping = self._keeping.get(task, Keeping(self._steps[task].task.store))
+        return keeping.texts(self.ramp.seed(task), trace_id)
 
     def _baseline_usd(self, task: str, outcome: Outcome) -> float | None:
         """What the baseline tier costs for this request: paid if it was called, else its mean."""

@@ -67,7 +67,7 @@ class OperationRoutes:
             return failure(
                 404,
                 f"no answer with the trace id {said.trace_id[:100]!r} is kept. The id is in the "
-                "header x-stepdown-trace of each answer; a task with store = \"none\" keeps none.",
+                'header x-stepdown-trace of each answer; a task with store = "none" keeps none.',
                 "not_found_error",
                 code="trace_not_found",
                 param="trace_id",

@@ -10,8 +10,8 @@ import msgspec
 from stepdown.core.request import Usage
 from stepdown.core.trace import Attempt, Trace
 
-TRACE_COLUMNS = 21
-ATTEMPT_COLUMNS = 25
+TRACE_COLUMNS = 22
+ATTEMPT_COLUMNS = 26
 
 _LIMIT = 2**63
 _COUNTS = tuple(name for name in Usage.__struct_fields__ if name.endswith("_tokens"))
@@ -65,6 +65,7 @@ def trace_row(trace: Trace, payload: str) -> tuple[Any, ...]:
         trace.message_id,
         trace.step,
         payload,
+        trace.first_byte_s,
         trace.arm,
         trace.session,
     )
@@ -99,6 +100,7 @@ def attempt_row(trace_id: str, attempt: Attempt) -> tuple[Any, ...]:
         attempt.failure_detail,
         attempt.tier_digest,
         attempt.recorded,
+        attempt.first_token_s,
     )
 
 

@@ -1,8 +1,10 @@
 -- Version 2 of the ledger: applied after schema.sql, to a new ledger and to one of version 1.
 --
--- Which arm of a ramp a request was in, and what is kept beside traces: shadow runs, feedback,
+-- When the first piece went out, which arm of a ramp a request was in, and what is kept beside traces: shadow runs, feedback,
 -- changes of what is served, and bare counts of tasks that store nothing.
 
+ALTER TABLE traces ADD COLUMN first_byte_s REAL;     -- NULL: the answer was sent whole
+ALTER TABLE attempts ADD COLUMN first_token_s REAL;
 ALTER TABLE traces ADD COLUMN arm TEXT;       -- policy, today; NULL: all traffic is the policy's
 ALTER TABLE traces ADD COLUMN session TEXT;   -- digest of the caller's session id
 
@@ -55,6 +57,7 @@ CREATE TABLE shadow_attempts (
   failure_detail     TEXT,
   tier_digest        TEXT    NOT NULL,
   recorded           INTEGER NOT NULL CHECK (recorded IN (0, 1)),
+  first_token_s      REAL,
   PRIMARY KEY (shadow_id, id)
 ) WITHOUT ROWID;
 
