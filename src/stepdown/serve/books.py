@@ -56,10 +56,11 @@ class Books:
         """
         started = self.now()
         place, model = self.step.tiers[tier], self.step.models[tier]
+        boundary = self.step.task.boundary
         if take is None:
-            done = await complete_in_time(place, model, request)
+            done = await complete_in_time(place, model, request, boundary)
         else:
-            done = await stream_in_time(place, model, request, take)
+            done = await stream_in_time(place, model, request, boundary, take)
         price = self.step.tiers[tier].price
         attempt = self.begun(tier, kind, why, started)
         return done, msgspec.structs.replace(

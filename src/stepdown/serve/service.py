@@ -84,6 +84,10 @@ class Service:
         """Return the tasks, then the tiers as `tier:NAME`."""
         return self._planner.models()
 
+    def labels(self, task: str) -> Sequence[str]:
+        """Return the labels that a task's answers can be, none where they are free."""
+        return self._steps[task].task.labels if task in self._steps else ()
+
     def status(self) -> Mapping[str, Any]:
         """Return the state of each task's guarantee."""
         return {

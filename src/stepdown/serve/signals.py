@@ -15,7 +15,7 @@ from stepdown.core.fitness import lacks
 from stepdown.core.purchases import purchase_requests
 from stepdown.core.request import Completion, Request, Usage
 from stepdown.core.requesting import read_answer
-from stepdown.core.task import Task
+from stepdown.core.task import Place, Task
 from stepdown.core.tier import Tier
 from stepdown.errors import ModelError, Unavailable
 from stepdown.ports.model import Model
@@ -61,7 +61,7 @@ async def purchase(
         return _not_asked("unavailable", f"{tier.name} can only give its own answer")
     if (why := lacks(requests[0], able, estimate)) is not None:
         return _not_asked("incapable", why)
-    said = await _ask_all(tier, model, requests)
+    said = await _ask_all(tier, model, requests, task.boundary)
     paid = _paid(tier, said)
     value = _value(bought, task, answer, [one for one in said if isinstance(one, Completion)])
     if paid.failure is not None or value is not None:
@@ -87,16 +87,19 @@ def _with_value(
     )
 
 
-async def _ask_all(tier: Tier, model: Model, requests: Sequence[Request]) -> list[Said]:
+async def _ask_all(
+    tier: Tier, model: Model, requests: Sequence[Request], boundary: Place
+) -> list[Said]:
     """Ask a hosted tier all at once, one in this process one after the other: it has one worker."""
     if tier.place == "embedded":
-        return [await _ask(tier, model, request) for request in requests]
-    return list(await asyncio.gather(*(_ask(tier, model, request) for request in requests)))
+        return [await _ask(tier, model, request, boundary) for request in requests]
+    asked = (_ask(tier, model, request, boundary) for request in requests)
+    return list(await asyncio.gather(*asked))
 
 
-async def _ask(tier: Tier, model: Model, request: Request) -> Said:
+async def _ask(tier: Tier, model: Model, request: Request, boundary: Place) -> Said:
     try:
-        return await complete_in_time(tier, model, request)
+        return await complete_in_time(tier, model, request, boundary)
     except ModelError as error:
         return error
 

@@ -183,7 +183,7 @@ async def _polished(
         task, by, sample.id, sample.input, text, capabilities=model.capabilities
     )
     try:
-        done = await complete_in_time(tier, model, request)
+        done = await complete_in_time(tier, model, request, task.boundary)
     except ModelError as error:
         return _row(sample, name, error.kind, None, None)
     answer = read_polished(task, by, done)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from stepdown.adapters.models.forbidden import ForbiddenModel
 from stepdown.config.project import Project
-from stepdown.core.task import Task
+from stepdown.core.task import Task, within
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 from stepdown.ports.embedder import Embedder
@@ -49,7 +50,7 @@ class ModelShop:
         return Registry(self._project.root / "models")
 
     def model(self, task: Task, tier_name: str) -> Model:
-        """Return the model that answers `task` at a tier.
+        """Return the model that answers `task` at a tier; one that refuses outside its boundary.
 
         Raises:
             ConfigError: the adapter is unknown, or nothing was trained for this tier.
@@ -57,7 +58,9 @@ class ModelShop:
         """
         key = (task.name, tier_name)
         if key not in self._built:
-            self._built[key] = self._build(task, self._project.tiers[tier_name])
+            tier = self._project.tiers[tier_name]
+            inside = within(tier.place, task.boundary)
+            self._built[key] = self._build(task, tier) if inside else ForbiddenModel(task, tier)
         return self._built[key]
 
     def encoder(self, name: str) -> Encoder:
