@@ -18,7 +18,7 @@ from stepdown.core.beside import Shadow
 from stepdown.core.digest import digest
 from stepdown.core.request import Completion, Message
 from stepdown.core.requesting import read_answer
-from stepdown.core.signals import TEXT
+from stepdown.core.task import TEXTS as TEXT
 from stepdown.core.tier import Price
 from stepdown.core.trace import Attempt
 from stepdown.serve.cascade import Outcome, run

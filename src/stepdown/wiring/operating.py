@@ -16,7 +16,8 @@ from stepdown.core.requesting import match_label
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError, InputError
 from stepdown.ports.operations import Said
-from stepdown.serve.meter import Meter
+from stepdown.serve.meter import Labels, Meter
+from stepdown.serve.ramp import Ramp
 from stepdown.serve.service import Service
 from stepdown.wiring.bookkeeping import Bookkeeper
 from stepdown.wiring.measuring import Sharing, Values, metrics_page
@@ -72,13 +73,13 @@ class GatewayOperations:
     def _promises(self) -> list[Family]:
         service = self._service()
         tasks = service.status()["tasks"]
-        states = {
+        states: dict[Labels, float] = {
             (name, state): float(said["guarantee"] == state)
             for name, said in tasks.items()
             for state in _STATES
         }
-        shares = {(name,): service.ramp.exposure(name).share for name in tasks}
-        lag = {(): self._ledger.lag_s()}
+        shares: dict[Labels, float] = {(name,): service.ramp.exposure(name).share for name in tasks}
+        lag: dict[Labels, float] = {(): self._ledger.lag_s()}
         return [
             Family(
                 "stepdown_guarantee",
@@ -157,12 +158,12 @@ class GatewayOperations:
 
 
 def others_of(
-    service: Callable[[], Service], gates: Callable[[], Mapping[str, Any]], spans: Callable[[], int]
+    ramp_of: Callable[[], Ramp], gates: Callable[[], Mapping[str, Any]], spans: Callable[[], int]
 ) -> Callable[[], tuple[Mapping[str, Values], Mapping[str, Values]]]:
     """Return what reads the counters and gauges that other parts of this process keep."""
 
     def read() -> tuple[Mapping[str, Values], Mapping[str, Values]]:
-        ramp, readings = service().ramp, gates()
+        ramp, readings = ramp_of(), gates()
         shadows, sessions = ramp.shadows, ramp.sessions
         dropped = {} if shadows is None else dict(shadows.dropped)
         counters: dict[str, Values] = {

@@ -17,8 +17,11 @@ from stepdown.core.lock import LockedTask
 from stepdown.core.task import Task
 from stepdown.core.trace import Trace
 from stepdown.errors import InputError, LockError
+from stepdown.serve.meter import Meter
+from stepdown.serve.ramp import Ramp
 from stepdown.serve.service import Service
 from stepdown.serve.step import Step
+from stepdown.wiring.bookkeeping import Bookkeeper
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.foretelling import live_triage
 from stepdown.wiring.lockfile import check_task
@@ -54,7 +57,8 @@ class Stepdown:
         workspace.lock_path = Path(lock).resolve()
         ledger = workspace.ledger()
         try:
-            service = open_service(workspace, ledger.append, tasks=tasks)
+            books = Bookkeeper(ledger, workspace.project.name, workspace.project.keeping, Meter())
+            service = open_service(workspace, books.trace, tasks=tasks)
         except BaseException:
             ledger.close()
             raise
@@ -130,9 +134,15 @@ def _refuse_to_block(instead: str) -> None:
 
 
 def open_service(
-    workspace: Workspace, append: Callable[[Trace], None], *, tasks: Sequence[str] = ()
+    workspace: Workspace,
+    append: Callable[[Trace], None],
+    *,
+    tasks: Sequence[str] = (),
+    ramp: Ramp | None = None,
 ) -> Service:
     """Return the service of a project's lock, after checking every digest.
+
+    Without a `ramp` the policies answer everything.
 
     Raises:
         LockError: a task's contract, settings, or a tier's digest is not what was locked.
@@ -152,6 +162,8 @@ def open_service(
         lock,
         steps,
         append,
+        keeping=workspace.project.keeping,
+        ramp=ramp,
         baseline=workspace.project.baseline,
         today=_today,
     )

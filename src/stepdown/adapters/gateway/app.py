@@ -23,11 +23,13 @@ from stepdown.adapters.gateway.faults import (
     wrong_method,
 )
 from stepdown.adapters.gateway.hanging_up import GoneError
+from stepdown.adapters.gateway.operations import OperationRoutes
 from stepdown.adapters.gateway.request_ids import safe_id
 from stepdown.adapters.gateway.surface import Surface
 from stepdown.adapters.gateway.visit import Receive, RefusedError, Route, Scope, Send, Visit
 from stepdown.errors import StepdownError
 from stepdown.ports.handler import Handler
+from stepdown.ports.operations import Operations
 
 __all__ = ["GatewayApp", "is_loopback"]
 
@@ -47,13 +49,15 @@ class GatewayApp:
     """Answer the wires that callers speak, by a Handler.
 
     `api_key` is the key that callers must send (`Door`). `clock` is the wall clock in seconds
-    since 1970. `more` are further routes: path to method and route.
+    since 1970. `more` are further routes: path to method and route. `operations`
+    answers `/readyz`, `/metrics` and `/v1/feedback`.
     """
 
     def __init__(
         self,
         handler: Handler,
         *,
+        operations: Operations | None = None,
         api_key: str | None = None,
         max_body_bytes: int = 8 * 1024 * 1024,
         version: str = "",
@@ -75,6 +79,12 @@ class GatewayApp:
             _CHAT: ("POST", asked),
             **more,
         }
+        self._operations = operations
+        self._open: tuple[Route, ...] = (self._about, self._health)
+        if operations is not None:
+            beside = OperationRoutes(operations, self._door)
+            self._routes = {**self._routes, **beside.routes}
+            self._open = (*self._open, beside.ready)
 
     @property
     def has_key(self) -> bool:
@@ -103,8 +113,15 @@ class GatewayApp:
             answer = await self._answer(visit)
         except GoneError:
             return
+        self._count(visit.path, answer)
         if answer is not None:
             await visit.reply(answer)
+
+    def _count(self, path: str, answer: Answer | None) -> None:
+        """Count a response by its route; a path that nobody serves is no name of one."""
+        if self._operations is not None:
+            known = path if path in self._routes else "other"
+            self._operations.response(known, 200 if answer is None else answer.status)
 
     async def _answer(self, visit: Visit) -> Answer | None:
         try:
@@ -128,7 +145,7 @@ class GatewayApp:
         path = visit.path
         is_model = path.startswith(f"{_MODELS}/")
         method, route = ("GET", self._model) if is_model else self._routes.get(path, ("", None))
-        is_open = route in (self._about, self._health)
+        is_open = route in self._open
         if (refused := self._door.refusal(visit.headers, is_open=is_open)) is not None:
             raise RefusedError(refused)
         if route is None:

@@ -1,16 +1,20 @@
-"""The routes beside the chat wire: readiness, metrics, feedback. It knows no ledger and no tier."""
+"""The routes beside the wires: readiness, metrics, feedback. It knows no ledger and no tier."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
-from stepdown.adapters.gateway.answers import JSON, Answer, bad_request, failure
+from stepdown.adapters.gateway.answers import JSON, Answer, encode
+from stepdown.adapters.gateway.bodies import read_body
+from stepdown.adapters.gateway.door import Door
 from stepdown.adapters.gateway.exposition import CONTENT_TYPE
-from stepdown.adapters.gateway.wire import encode
+from stepdown.adapters.gateway.faults import Fault, bad_request
+from stepdown.adapters.gateway.visit import RefusedError, Route, Visit
 from stepdown.ports.operations import Operations, Said
 
 READY = "/readyz"
@@ -37,52 +41,63 @@ _decoder = msgspec.json.Decoder(_Given)
 
 
 class OperationRoutes:
-    """Answer the routes with an Operations."""
+    """Answer the routes with an Operations; `door` says who sees details."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, door: Door) -> None:
         self._operations = operations
+        self._door = door
         self._looking = asyncio.Semaphore(_AT_ONCE)
 
-    def ready(self, *, details: bool) -> Answer:
-        """Say whether requests should be sent here: 200, or 503 with Retry-After."""
+    @property
+    def routes(self) -> Mapping[str, tuple[str, Route]]:
+        """Each path with its method and what answers it."""
+        return {
+            READY: ("GET", self.ready),
+            METRICS: ("GET", self._metrics),
+            FEEDBACK: ("POST", self._feedback),
+        }
+
+    async def ready(self, visit: Visit) -> Answer:
+        """Say whether requests should come here: 200, or 503; why, only to whoever has the key."""
         state = self._operations.ready()
         is_ready = bool(state["ready"])
-        body = dict(state) if details else {"ready": is_ready}
+        body = dict(state) if self._door.knows(visit.headers) else {"ready": is_ready}
         wait = () if is_ready else ((b"retry-after", b"1"),)
         return Answer(200 if is_ready else 503, encode(body), JSON + wait)
 
-    async def metrics(self) -> Answer:
-        """Return the page that Prometheus reads."""
+    async def _metrics(self, _visit: Visit) -> Answer:
         body = await asyncio.to_thread(self._operations.metrics)
         return Answer(200, body, ((b"content-type", CONTENT_TYPE),))
 
-    async def feedback(self, body: bytes) -> Answer:
-        """Keep what somebody says of an answer."""
-        said = _read(body)
-        if isinstance(said, Answer):
-            return said
+    async def _feedback(self, visit: Visit) -> Answer:
+        said = _read(await read_body(visit, MOST_FEEDBACK_BYTES))
         async with self._looking:
             kept = await asyncio.to_thread(self._operations.feedback, said)
         if kept is None:
-            return failure(
-                404,
-                f"no answer with the trace id {said.trace_id[:100]!r} is kept. The id is in the "
-                'header x-stepdown-trace of each answer; a task with store = "none" keeps none.',
-                "not_found_error",
-                code="trace_not_found",
-                param="trace_id",
-            )
+            raise RefusedError(_unknown_trace(said.trace_id))
         return Answer(200, encode(kept))
 
 
-def _read(body: bytes) -> Said | Answer:
+def _unknown_trace(trace_id: str) -> Fault:
+    return Fault(
+        status=404,
+        message=f"no answer with the trace id {trace_id[:100]!r} is kept. The id is in the header "
+        'x-stepdown-trace of each answer; a task with store = "none" keeps none.',
+        kind="not_found_error",
+        code="trace_not_found",
+        param="trace_id",
+    )
+
+
+def _read(body: bytes) -> Said:
     try:
         given = _decoder.decode(body)
     except msgspec.ValidationError as error:
-        return bad_request(str(error))
+        raise RefusedError(bad_request(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return bad_request(f"the body is not valid JSON: {error}")
+        raise RefusedError(bad_request(f"the body is not valid JSON: {error}")) from None
     if given.score is None and given.label is None and given.comment is None:
-        return bad_request("give at least one of `score` (0 to 1), `label` and `comment`.")
+        said = "give at least one of `score` (0 to 1), `label` and `comment`."
+        raise RefusedError(bad_request(said))
     plain: dict[str, Any] = msgspec.structs.asdict(given)
     return Said(**plain)

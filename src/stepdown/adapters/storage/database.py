@@ -204,6 +204,17 @@ def select_records(
         yield from select_beside(db, kind, task, since)
 
 
+def shadow_spend(path: Path, since: str) -> dict[str, float]:
+    """Return what shadow runs cost from a time on, by task; tallied ones included."""
+    query = """
+        SELECT task, sum(cost_usd) FROM (
+          SELECT task, cost_usd FROM shadows WHERE at >= ?1
+          UNION ALL SELECT task, cost_usd FROM tallies WHERE kind = 'shadow' AND at >= ?1
+        ) GROUP BY task"""
+    with opened(path) as db:
+        return {task: spent or 0.0 for task, spent in db.execute(query, (since,))}
+
+
 def count(path: Path) -> dict[str, int]:
     """Return how many traces and attempts the tables hold."""
     query = "SELECT (SELECT count(*) FROM traces), (SELECT count(*) FROM attempts)"

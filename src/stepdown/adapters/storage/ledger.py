@@ -111,6 +111,13 @@ class SpoolLedger:
         self.flush()
         yield from database.select_records(self.path, kind, task, since)
 
+    def shadow_spend(self, *, since: str) -> dict[str, float]:
+        """Return what shadow runs of each task cost from a time on, as far as the database knows.
+
+        It does not read the spool, so that it may be asked often.
+        """
+        return database.shadow_spend(self.path, since)
+
     def lag_s(self) -> float:
         """Return the age of the oldest spool file that waits, 0 where none does.
 
