@@ -1,14 +1,17 @@
 """Scorers give the score that a person would compute, and never raise."""
 
+import re
 from typing import Any
 
 import pytest
 from eval_fakes import DRAFT_TASK, FIELD_TASK, LABEL_TASK
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepdown.errors import ConfigError
+from stepdown.evals import references
 from stepdown.evals.dataset import Sample
+from stepdown.evals.patterns import plain_checklist
 from stepdown.evals.scorers import SCORERS, scorer_for, squeezed
 
 POINTS: list[Any] = [
@@ -24,6 +27,9 @@ REFERENCES = {
     "fields_all": {"order": "A1", "amount": None},
     "patterns": {"points": POINTS, "refuse": ["lawyer"]},
     "keeps_patterns": {"points": POINTS, "refuse": ["lawyer"]},
+    **{name: ["You get a refund.", "A refund comes."] for name in references.TEXT_METRICS},
+    **{name: {"must": ["refund"], "must_not": ["lawyer"]} for name in references.CHECKLISTS},
+    "judge": None,
 }
 TASKS = {
     "label": LABEL_TASK,
@@ -35,7 +41,7 @@ DRAFT = "We are sorry. You get a refund."
 
 
 def scored(name: str, answer: str, reference: Any = None, **meta: Any) -> tuple[float, str | None]:
-    wanted = REFERENCES[name] if reference is None else reference
+    wanted = REFERENCES.get(name) if reference is None else reference
     sample = Sample(id="s", input="hello", reference=wanted, meta=meta)
     found = SCORERS[name].score(TASKS.get(name, FIELD_TASK), sample, answer)
     return found.value, found.failure
@@ -135,7 +141,43 @@ def test_a_polish_of_a_draft_without_points_has_nothing_to_lose() -> None:
     assert scored("keeps_patterns", "Hello.", draft="Hi")[0] == 1.0
 
 
+DEMANDS = {
+    "must": ["Refund", {"any": ["5 days", {"regex": "five\\s+days"}]}],
+    "must_not": ["lawyer", {"regex": "guarant(ee|y)"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [
+        ("A REFUND within 5\n days.", 1.0),
+        ("A refund within five  days.", 1.0),
+        ("A refund soon.", 0.5),
+        ("Refunds in 15 days", 0.0),
+        ("A refund within 5 days, guaranteed: no, a guarantee", 0.0),
+        ("A refund within 5 days says our lawyer", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_checklist_takes_plain_words_patterns_and_alternatives(answer: str, value: float) -> None:
+    assert scored("checklist", answer, DEMANDS) == (value, None)
+    assert scored("checklist_all", answer, DEMANDS) == (float(value == 1.0), None)
+
+
+def test_a_checklist_may_only_forbid() -> None:
+    assert scored("checklist", "hello", {"must_not": ["lawyer"]}) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"must": []}, [""], {"must": [3]}, {"most": ["a"]}, [{"regex": "("}], "", 3]
+)
+def test_a_checklist_without_demands_is_refused(wrong: Any) -> None:
+    with pytest.raises((ValueError, re.error)):
+        plain_checklist(wrong)
+
+
 @pytest.mark.parametrize("name", sorted(SCORERS))
+@settings(deadline=None)  # some load a library at their first text
 @given(answer=st.text())
 def test_no_string_makes_a_scorer_raise(name: str, answer: str) -> None:
     value, _ = scored(name, answer)

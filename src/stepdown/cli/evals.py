@@ -92,7 +92,8 @@ def evaluate(
         document = eval_report.document(workspace, found, PARTS[rows])
         _write(talk, html, document)
         runs = {one.task.name: one.head.digest for one in found}
-        data = {"tasks": [one.summary for one in found], "runs": runs}
+        judges = {one.task.name: one.judge for one in found if one.judge is not None}
+        data = {"tasks": [one.summary for one in found], "runs": runs, "judges": judges}
         talk.finish(data, document, DONE if _complete(found) else NO)
 
 

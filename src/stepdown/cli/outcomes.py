@@ -58,6 +58,7 @@ async def _run(
     from stepdown.adapters.tables.outcome_files import write_outcomes
     from stepdown.wiring import evaluating
     from stepdown.wiring.buying import further
+    from stepdown.wiring.judging import as_asked, judged_outcomes
 
     written = {}
     wanted = workspace.tasks(tasks or ())
@@ -65,11 +66,13 @@ async def _run(
         for task in wanted:
             samples = evaluating.samples_in(workspace, task, evaluating.PARTS[rows])
             found: list[Any] = []
+            asked = as_asked(task, samples)
             for tier in [name for name in task.tiers if not tiers or name in tiers]:
-                result = await evaluating.run_one(workspace, task, tier, samples, watch)
+                result = await evaluating.run_one(workspace, task, tier, asked, watch)
                 found += result.outcomes
             if not tiers:
-                found += await further(workspace, task, samples, found, watch)
+                found += await further(workspace, task, asked, found, watch)
+            found = list((await judged_outcomes(workspace, task, samples, found, watch))[0])
             path = to if len(wanted) == 1 else to.with_name(f"{to.stem}.{task.name}{to.suffix}")
             write_outcomes(path, found)
             written[str(path)] = len(found)

@@ -17,6 +17,7 @@ from stepdown.config.answering import (
     scorer_of,
     tools_from,
 )
+from stepdown.config.judges import judge_of, read_judges
 from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.schema import (
@@ -32,6 +33,7 @@ from stepdown.config.schema import (
 from stepdown.config.signals import check_finish, check_signals, finish_of
 from stepdown.core.bought import Bought
 from stepdown.core.digest import digest
+from stepdown.core.judge import Judge
 from stepdown.core.keeping import Keeping
 from stepdown.core.task import Place, Task, within
 from stepdown.core.tier import Price, Tier
@@ -43,6 +45,7 @@ SECTIONS: Mapping[str, type[Struct]] = {
     "tiers": TierKeys,
     "tasks": TaskKeys,
     "signals": Bought,
+    "judges": Judge,
     "pipelines": PipelineKeys,  # or a mere list
 }
 
@@ -173,6 +176,7 @@ def _known_keys(raw: Any, kind: type[Struct], where: str) -> None:
 def _project(root: Path, keys: FileKeys) -> Project:
     tiers = {name: _tier(name, said) for name, said in keys.tiers.items()}
     check_signals(keys, tiers)
+    keys = msgspec.structs.replace(keys, judges=read_judges(root, keys.judges, tiers))
     tasks = {name: _task(root, name, keys, tiers) for name in keys.tasks}
     check_pipelines(keys)
     baseline = keys.project.baseline
@@ -286,6 +290,7 @@ def _task(root: Path, name: str, keys: FileKeys, tiers: Mapping[str, Tier]) -> T
         prompts=said.prompts,
         scorer=scorer,
         scoring=scoring,
+        judge=judge_of(name, said, (scorer, scoring), keys.judges, tiers),
         compare=compare_of(said),
         reference=said.reference or name,
         reference_is=said.reference_is,

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from stepdown.core.bought import Bought
 from stepdown.core.compare import Compare
 from stepdown.core.contract import Contract, Prompt
+from stepdown.core.judge import Judge
 from stepdown.core.keeping import Store
 from stepdown.core.task import POLISH_BELOW, Finish, Place, Promise, TaskKind
 
@@ -199,6 +200,7 @@ class FileKeys(Struct, frozen=True, forbid_unknown_fields=True):
     audit: AuditKeys = AuditKeys()
     pipelines: dict[str, list[str] | PipelineKeys] = {}
     signals: dict[str, Bought] = {}
+    judges: dict[str, Judge] = {}
 
 
 def struct_in(kind: Any) -> tuple[type[Struct] | None, bool]:

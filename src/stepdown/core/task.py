@@ -11,6 +11,7 @@ from msgspec import Struct
 from stepdown.core.bought import Bought
 from stepdown.core.compare import Compare
 from stepdown.core.contract import Contract, Prompt
+from stepdown.core.judge import Judge
 from stepdown.core.request import Tool
 
 TaskKind = Literal[
@@ -144,6 +145,7 @@ class Task(Struct, frozen=True, kw_only=True):
     prompts: Mapping[str, Prompt] = {}
     scorer: str = "exact"
     scoring: Mapping[str, Any] = {}
+    judge: Judge | None = None
     compare: Mapping[str, Compare] = {}
     reference: str = ""
     reference_is: Literal["gold", "ceiling"] = "gold"

@@ -20,7 +20,8 @@ from stepdown.ports.run_store import RunRow, SavedCall
 
 SCORER_RAISED = "scorer_error"
 DETAIL_CHARS = 300  # of what a scorer's own error says
-UNASKED = frozenset({"unavailable", "not_asked"})  # nobody answered, so nothing can be scored
+# Nobody was asked, so nothing can be scored; `incapable` lacks what a sample needs, such as images.
+UNASKED = frozenset({"unavailable", "not_asked", "incapable"})
 
 
 class Scored(Struct, frozen=True):

@@ -181,6 +181,8 @@ def _reference(task: Task, row: Mapping[str, Any], tools: Sequence[Tool], at: st
             f"Task {task.name!r} does not say where the right answer stands.",
             "Set `reference` to a dotted path in the data, such as `entities`.",
         )
+    if task.judge is not None and task.judge.needs_no_reference and task.reference not in row:
+        return None
     found = take(row, task.reference, at)
     if found is None or found == "":
         raise DataError(
@@ -236,15 +238,14 @@ def _fields(task: Task, found: object, at: str) -> dict[str, str | None]:
 
 
 def _patterns_or_text(task: Task, found: object, at: str) -> object:
-    if isinstance(found, str):
-        return found
-    from stepdown.evals.patterns import checklist
+    from stepdown.evals.references import free_reference, wanted_of
 
     try:
-        checklist(found)
+        return free_reference(task.scorer, found)
     except (ValueError, re.error) as error:
-        raise DataError(f"{at}: {task.reference} holds no accepted patterns: {error}.") from error
-    return found
+        raise DataError(
+            f"{at}: {task.reference} holds no {wanted_of(task.scorer)}: {error}."
+        ) from error
 
 
 def take(row: Mapping[str, Any], path: str, at: str) -> object:

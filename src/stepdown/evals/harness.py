@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
+from stepdown.core.fitness import lacks
 from stepdown.core.outcome import Outcome
 from stepdown.core.request import Request
 from stepdown.core.task import Task
@@ -291,6 +292,8 @@ async def _work(state: _Run, steps: Iterator[_Step]) -> None:
             await _breathe(state)
         elif state.stopped is not None:
             _skip(state, step)
+        elif (why := lacks(step.request, state.asked.model.capabilities)) is not None:
+            _pass_over(state, step, "incapable", why)
         else:
             await _ask(state, step)
 
@@ -349,7 +352,11 @@ def _watch(state: _Run, call: SavedCall) -> None:
 
 
 def _skip(state: _Run, step: _Step) -> None:
-    kind = "unavailable" if state.dead else "not_asked"
+    _pass_over(state, step, "unavailable" if state.dead else "not_asked", state.stopped or "")
+
+
+def _pass_over(state: _Run, step: _Step, kind: str, why: str) -> None:
+    """Note a sample that nobody was asked about: it has no score, and is counted."""
     outcome = not_answered(step.sample, state.asked.tier.name, kind)
-    state.sink(step.number, step.repeat, Scored(outcome, state.stopped or ""), None, False)
+    state.sink(step.number, step.repeat, Scored(outcome, why), None, False)
     state.books.note(outcome, None, reused=False)

@@ -4,6 +4,8 @@ A reference is a list of points, or an object `{"points": [...], "refuse": [...]
 pattern, a list of alternatives (any one makes it), or `{"accept": [...], "refuse": [...]}`: a match
 of its `refuse` zeroes the point, a match of the outer `refuse` zeroes the whole answer. Patterns
 ignore case and may span lines. A pattern says nothing about tone, grammar or truth.
+
+A plain checklist says the same without expressions (`plain_checklist`).
 """
 
 from __future__ import annotations
@@ -62,6 +64,55 @@ def checklist(reference: object) -> Checklist:
     for pattern in found.refuse:
         compiled(pattern)
     return found
+
+
+def plain_checklist(reference: object) -> Checklist:
+    """Return `{"must": [...], "must_not": [...]}` as a checklist; a bare list is `must`.
+
+    A demand is a plain text (found whatever its case and white space, as whole words), a regular
+    expression `{"regex": ...}`, or `{"any": [...]}` of these. At least one of the two lists holds
+    something.
+
+    Raises:
+        ValueError: it has another shape.
+        re.error: a pattern is not a regular expression.
+    """
+    outer = reference if isinstance(reference, Mapping) else {"must": reference}
+    if not isinstance(outer, Mapping) or set(outer) - {"must", "must_not"}:
+        raise ValueError(f'expected {{"must": [...], "must_not": [...]}}, got {reference!r}')
+    must = [_alternatives(each) for each in _listed(outer.get("must", ()))]
+    refused = [_alternatives(each) for each in _listed(outer.get("must_not", ()))]
+    if not must and not refused:
+        raise ValueError("expected something that the text must or must not say")
+    found = Checklist(
+        tuple(Point(each) for each in must), tuple(p for each in refused for p in each)
+    )
+    for pattern in (p for each in (*must, *refused) for p in each):
+        compiled(pattern)
+    return found
+
+
+def _listed(plain: object) -> tuple[object, ...]:
+    return tuple(plain) if isinstance(plain, list | tuple) else (plain,)
+
+
+def _alternatives(plain: object) -> tuple[str, ...]:
+    """Return a demand as patterns of which one must be found."""
+    if isinstance(plain, Mapping) and set(plain) == {"any"}:
+        found = tuple(p for each in _listed(plain["any"]) for p in _alternatives(each))
+        if found:
+            return found
+    if isinstance(plain, Mapping) and set(plain) == {"regex"}:
+        return _patterns(plain["regex"])
+    if isinstance(plain, str) and plain.strip():
+        return (_whole_words(plain),)
+    raise ValueError(f'expected a text, {{"regex": ...}} or {{"any": [...]}}, got {plain!r}')
+
+
+def _whole_words(text: str) -> str:
+    """Return a plain text as a pattern: any white space, and no letter or digit at its ends."""
+    inside = r"\s+".join(re.escape(word) for word in text.split())
+    return rf"(?<!\w){inside}(?!\w)"
 
 
 def any_found(patterns: tuple[str, ...], text: str) -> bool:

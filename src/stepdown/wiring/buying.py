@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 import msgspec
+from msgspec import Struct
 
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.core.bought import Bought
 from stepdown.core.outcome import BOUGHT, Outcome
 from stepdown.core.policy import polished
-from stepdown.core.request import Capabilities, Chunk, Completion, Request
+from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage
 from stepdown.core.requesting import polish_request, read_polished
 from stepdown.core.task import Task
 from stepdown.errors import ModelError, TimedOut
@@ -30,10 +31,18 @@ from stepdown.wiring.workspace import Workspace
 Watch = Callable[[Progress], None]
 
 
+class Paid(Struct, frozen=True):
+    """What a call that was really made took."""
+
+    usage: Usage
+    latency_s: float | None
+
+
 class KeptModel:
     """A model whose answers are kept under a name in the run store, and repeated from there.
 
-    A missed deadline is the tier's own behaviour and is kept; other failures are asked again.
+    `fresh` are the calls that were made now. A missed deadline is the tier's own behaviour and is
+    kept; other failures are asked again.
     """
 
     def __init__(self, model: Model, store: RunStore, task: str, name: str) -> None:
@@ -42,6 +51,7 @@ class KeptModel:
         self._task = task
         self._name = name
         self._kept = dict(store.calls(task, name))
+        self.fresh: list[Paid] = []
 
     @property
     def digest(self) -> str:
@@ -68,6 +78,7 @@ class KeptModel:
             self._keep(late)
             raise
         self._keep(SavedCall(key=key, sample_id=request.id, completion=done))
+        self.fresh.append(Paid(done.usage, done.latency_s))
         return done
 
     def _keep(self, call: SavedCall) -> None:

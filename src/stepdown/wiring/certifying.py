@@ -24,6 +24,7 @@ from stepdown.wiring.buying import further
 from stepdown.wiring.evaluating import Watch, run_one, samples_in, unfit
 from stepdown.wiring.foretelling import static_encoder, with_triage_kept
 from stepdown.wiring.frontier_file import write_frontier
+from stepdown.wiring.judging import as_asked, judged_outcomes
 from stepdown.wiring.lockfile import read_lock, write_lock
 from stepdown.wiring.pool import labels_of, pool_of, pool_outcomes, settled
 from stepdown.wiring.workspace import Workspace
@@ -139,9 +140,11 @@ async def outcomes_of(
 ) -> tuple[Outcome, ...]:
     """Return what every tier answers to some samples, with what is bought and polished."""
     found: list[Outcome] = []
+    asked = as_asked(task, samples)
     for tier in able(workspace, task):
-        found += (await run_one(workspace, task, tier, samples, watch)).outcomes
-    return (*found, *await further(workspace, task, samples, found, watch))
+        found += (await run_one(workspace, task, tier, asked, watch)).outcomes
+    found += await further(workspace, task, asked, found, watch)
+    return (await judged_outcomes(workspace, task, samples, found, watch))[0]
 
 
 async def with_pool(
@@ -192,9 +195,18 @@ def certify(
     """Certify one task on gathered outcomes; what its policy reads is kept beside the lock."""
     evidence = evidence_of(workspace, task, gathered)
     done = certify_task(task, evidence, terms_of(workspace, task, relook=relook))
-    said = (*left_out(workspace, task), *gathered.warnings, *done.warnings)
+    scored = _judge_words(task)
+    said = (*left_out(workspace, task), *gathered.warnings, *done.warnings, *scored)
     done = msgspec.structs.replace(done, warnings=said)
     return with_triage_kept(done, workspace.project.root)
+
+
+def _judge_words(task: Task) -> tuple[str, ...]:
+    if task.judge is None:
+        return ()
+    said = f"The scores are those of the judge {task.judge.name} ({task.judge.tier})"
+    more = "`stepdown eval` shows how far it agrees with people"
+    return (f"{said}, so the promise is about what it says; {more}.",)
 
 
 def evidence_of(workspace: Workspace, task: Task, gathered: Gathered) -> Evidence:

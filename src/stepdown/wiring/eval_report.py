@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from stepdown.core.report import Cell, Column, Document, Section, Table
 from stepdown.core.task import Task
 from stepdown.evals.document import eval_document
+from stepdown.evals.judge_figures import judge_table
 from stepdown.wiring.eval_run import Evaluated
 from stepdown.wiring.evaluating import ready, recorded_notes
 from stepdown.wiring.workspace import Workspace
@@ -17,13 +20,21 @@ def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     """Return the report of an eval."""
     where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
     notes = {one.task.name: notes_on(workspace, one) for one in found}
-    return eval_document([one.summary for one in found], split=where, notes=notes)
+    whole = eval_document([one.summary for one in found], split=where, notes=notes)
+    judges = {one.task.name: (judge_table(one.judge),) for one in found if one.judge is not None}
+    sections = tuple(
+        msgspec.structs.replace(part, blocks=(*part.blocks, *judges.get(part.title, ())))
+        for part in whole.sections
+    )
+    return msgspec.structs.replace(whole, sections=sections)
 
 
 def notes_on(workspace: Workspace, one: Evaluated) -> tuple[str, ...]:
     """Return what must be said about a task's tiers and references."""
     left_out = [f"{tier} is left out: {why}." for tier, why in one.left_out.items()]
     references = _reference_notes(workspace, one.task)
+    if one.judge is not None:
+        references = (*references, one.judge.words)
     return (*untrained_notes(workspace, one.task), *left_out, *references)
 
 

@@ -17,6 +17,7 @@ from stepdown.errors import InputError
 from stepdown.evals.asking import Scored, row_of
 from stepdown.evals.dataset import Sample
 from stepdown.evals.harness import Asked, Terms, TierRun, run_tier
+from stepdown.evals.judge_figures import JudgeFigures
 from stepdown.evals.limiting import drawn
 from stepdown.evals.pace import Pace
 from stepdown.evals.purse import Purse
@@ -36,13 +37,15 @@ from stepdown.wiring.evaluating import (
     samples_in,
     unfit,
 )
+from stepdown.wiring.judging import Held, as_asked
 from stepdown.wiring.workspace import Workspace
 
 
 class Evaluated(Struct, frozen=True, kw_only=True):
     """One task's eval: its figures, its record, and how the run of each tier ended.
 
-    `left_out` are tiers that can take none of the inputs.
+    `left_out` are tiers that can take none of the inputs; `judge` is what is known of the judge
+    that scored the answers, where one did.
     """
 
     task: Task
@@ -50,6 +53,7 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     head: RunHead
     runs: tuple[TierRun, ...]
     left_out: Mapping[str, str] = {}
+    judge: JudgeFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ def check_bounded(workspace: Workspace, tasks: Sequence[Task], tiers: Sequence[s
         InputError: names the tiers.
     """
     used = {tier for task in tasks for tier in tiers or ready(workspace, task)}
+    used |= {task.judge.tier for task in tasks if task.judge is not None}
     unknown = [
         name
         for name in workspace.tiers
@@ -120,9 +125,13 @@ async def evaluate(
     names = [name for name in terms.tiers or ready(workspace, task) if name not in left_out]
     asked = [_asked(workspace, task, name) for name in names]
     roster = roster_of(samples)
-    finished = [await _one(workspace, each, samples, roster, terms) for each in asked]
+    held = Held(task)
+    shown = as_asked(task, samples)
+    finished = [await _one(workspace, each, shown, roster, terms, held) for each in asked]
     try:
-        return _summed(workspace, task, samples, roster, finished, terms, left_out, parts)
+        judge = await held.judge(workspace, samples, finished, terms.purse, terms.watch)
+        done = _summed(workspace, task, samples, roster, finished, terms, left_out, parts)
+        return msgspec.structs.replace(done, judge=judge)
     finally:
         for each in finished:
             each.tally.close()
@@ -134,12 +143,19 @@ def _asked(workspace: Workspace, task: Task, name: str) -> Asked:
 
 
 async def _one(
-    workspace: Workspace, asked: Asked, samples: Sequence[Sample], roster: Roster, how: How
+    workspace: Workspace,
+    asked: Asked,
+    samples: Sequence[Sample],
+    roster: Roster,
+    how: How,
+    held: Held,
 ) -> Finished:
     tally = Tally(roster.n, how.repeat, workspace.runs.scratch())
 
     def sink(i: int, repeat: int, each: Scored, call: SavedCall | None, reused: bool) -> None:
-        tally.put(i, row_of(each, call, repeat=repeat, reused=reused))
+        row = row_of(each, call, repeat=repeat, reused=reused)
+        tally.put(i, row)
+        held.add(i, row, each.outcome)
 
     terms = Terms(
         concurrency=at_once(asked.tier, how.at_once),

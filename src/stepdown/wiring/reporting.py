@@ -100,7 +100,9 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 
 def _scores(task: Task, traces: Sequence[Trace], samples: Mapping[str, Sample]) -> list[float]:
-    """Scores of the answers that were kept and whose message is labelled."""
+    """Scores of the answers that were kept and whose message is labelled; a judge is not asked."""
+    if task.judge is not None:
+        return []
     scorer = scorer_of(task)
     return [
         scorer.score(task, samples[trace.message_id], trace.answer).value

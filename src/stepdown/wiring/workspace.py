@@ -147,6 +147,19 @@ class Workspace:
             found.setdefault(str(row.get(keys.id)), str(row.get(keys.input)))
         return found
 
+    def values_at(self, task: Task, path: str) -> dict[str, Any]:
+        """Return query id -> what stands at a dotted path of its row, for rows that have it."""
+        keys = self.project.data
+        assert keys is not None
+        found = {}
+        for _, row in self._joined(task):
+            value: Any = row
+            for step in path.split("."):
+                value = value.get(step) if isinstance(value, Mapping) else None
+            if value is not None:
+                found[str(row.get(keys.id))] = value
+        return found
+
     def _pooled(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Rows that nobody has labelled; a recording may hold answers to them too."""
         keys = self.project.data

@@ -8,17 +8,23 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError
 from stepdown.evals.scorers.custom import custom_scorer, plugged_scorers
 from stepdown.evals.scorers.fields import FIELDS
+from stepdown.evals.scorers.judged import JUDGED
 from stepdown.evals.scorers.labels import LABELS
+from stepdown.evals.scorers.metrics import METRICS
 from stepdown.evals.scorers.scorer import Scorer, check_options, settings_of
 from stepdown.evals.scorers.texts import TEXTS
+from stepdown.evals.text_metrics import missing
 
-SCORERS: Mapping[str, Scorer] = {scorer.name: scorer for scorer in (*LABELS, *FIELDS, *TEXTS)}
+SCORERS: Mapping[str, Scorer] = {
+    scorer.name: scorer for scorer in (*LABELS, *FIELDS, *TEXTS, *METRICS, *JUDGED)
+}
 
 
 def scorer_for(name: str, known: Mapping[str, Scorer] = SCORERS) -> Scorer:
@@ -43,9 +49,11 @@ def scorer_of(task: Task) -> Scorer:
     """Return the scorer of a task; its id covers what the task tells it.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is none of that name, or its library is not installed.
     """
     scorer = scorer_for(task.scorer)
+    if scorer.needs and find_spec(scorer.needs) is None:
+        raise missing(scorer.needs)
     return dataclasses.replace(scorer, settings=settings_of(scorer, task))
 
 
@@ -70,6 +78,8 @@ def check_scorer(name: str, told: dict[str, Any], kind: str) -> None:
 
 def is_binary(task: Task) -> bool:
     """Tell whether only scores of 0 and 1 can occur, as far as the scorer is known."""
+    if task.judge is not None:
+        return task.judge.binary
     try:
         return scorer_for(task.scorer).binary
     except ConfigError:

@@ -37,7 +37,8 @@ class Scorer:
     A change of what any answer scores is a new `version`. `source` says whose definition it is.
     `kinds` are the kinds of task that it is for, all of them where it says nothing. `options` is
     the Struct of what it can be told in `scorer = { name = ..., ... }` (`options_of` reads it);
-    `compares` says that the task's `compare` and schema decide scores too.
+    `needs` is the module of an extra that it loads; `compares` says that the task's `compare` and
+    schema decide scores too.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Scorer:
     options: type[Struct] | None = None
     compares: bool = False
     settings: str = ""
+    needs: str = ""
 
     @property
     def id(self) -> str:
@@ -67,7 +69,9 @@ def options_of(kind: type[Options], task: Task) -> Options:
 
 def settings_of(scorer: Scorer, task: Task) -> str:
     """Return the short digest of all that a task tells the scorer, nothing when that is nothing."""
-    compared = (task.compare, task.json_schema) if scorer.compares else ()
+    compared: tuple[Any, ...] = (task.compare, task.json_schema) if scorer.compares else ()
+    if task.judge is not None:
+        compared = (task.judge,)
     if not task.scoring and not any(compared):
         return ""
     return digest((task.scoring, compared)).removeprefix("sha256:")[:DIGITS]
