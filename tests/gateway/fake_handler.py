@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from stepdown.core.call import Call, Reply
-from stepdown.core.request import Usage
+from stepdown.core.request import Chunk, Usage
 from stepdown.core.trace import Attempt, Trace
 from stepdown.ports.handler import Sink
 
@@ -42,17 +44,46 @@ def reply_to(call: Call, **changes: Any) -> Reply:
 
 
 class FakeHandler:
-    """Answer as `says`: changes to the usual reply, or an error to raise."""
+    """Answer as `says`: changes to the usual reply, or an error to raise.
+
+    With `pieces` they are sent first, to whoever takes pieces; then it raises `breaks`, or `hangs`.
+    """
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
         self.calls: list[Call] = []
         self.says: Mapping[str, Any] | Exception = {}
+        self.pieces: Sequence[Chunk] = ()
+        self.breaks: Exception | None = None
+        self.hangs = False
+        self.cancelled = threading.Event()
 
     async def answer(self, call: Call, sink: Sink | None = None) -> Reply:
         self.calls.append(call)
         if isinstance(self.says, Exception):
             raise self.says
+        if sink is not None and self.pieces:
+            await sink.begin(reply_to(call, text="", usage=Usage(), cost_usd=None))
+            for chunk in self.pieces:
+                await sink.piece(chunk)
+        if self.breaks is not None:
+            raise self.breaks
+        if self.hangs:
+            await self._hang()
         return reply_to(call, **self.says)
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+    async def was_cancelled(self) -> bool:
+        """Wait until the work for the caller was given up."""
+        return await asyncio.to_thread(self.cancelled.wait, 10)
 
     def knows(self, model: str) -> bool:
         return model in self.models()

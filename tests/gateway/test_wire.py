@@ -44,8 +44,7 @@ def only_handler() -> FakeHandler:
 
 @pytest.fixture
 def handler(only_handler: FakeHandler) -> FakeHandler:
-    only_handler.says = {}
-    only_handler.calls.clear()
+    only_handler.forget()
     return only_handler
 
 

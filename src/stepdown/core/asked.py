@@ -21,6 +21,7 @@ class Tool(Struct, frozen=True):
     description: str = ""
     parameters: Mapping[str, Any] = {}
     strict: bool | UnsetType = UNSET
+    cache_control: Mapping[str, Any] | UnsetType = UNSET
 
 
 class ToolChoice(Struct, frozen=True, omit_defaults=True):

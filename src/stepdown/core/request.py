@@ -13,9 +13,10 @@ from stepdown.core.asked import Tool as Tool  # noqa: PLC0414 a request has tool
 
 
 class TextPart(Struct, frozen=True, tag="text"):
-    """A piece of text in a message."""
+    """A piece of text in a message; `cache_control` marks the end of a prefix worth caching."""
 
     text: str
+    cache_control: Mapping[str, Any] | UnsetType = UNSET
 
 
 class ImagePart(Struct, frozen=True, tag="image_url"):
@@ -23,6 +24,7 @@ class ImagePart(Struct, frozen=True, tag="image_url"):
 
     url: str
     detail: str | UnsetType = UNSET
+    cache_control: Mapping[str, Any] | UnsetType = UNSET
 
 
 class ToolCall(Struct, frozen=True):
@@ -41,6 +43,7 @@ class Message(Struct, frozen=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    is_error: bool = False
 
     @property
     def text(self) -> str:

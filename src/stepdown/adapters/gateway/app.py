@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from stepdown.adapters.gateway.answering import Answering
 from stepdown.adapters.gateway.answers import TEXT, Answer, encode
@@ -23,6 +22,7 @@ from stepdown.adapters.gateway.faults import (
     wrong_method,
 )
 from stepdown.adapters.gateway.hanging_up import GoneError
+from stepdown.adapters.gateway.messages import MessagesSurface
 from stepdown.adapters.gateway.operations import OperationRoutes
 from stepdown.adapters.gateway.request_ids import safe_id
 from stepdown.adapters.gateway.surface import Surface
@@ -34,13 +34,16 @@ from stepdown.ports.operations import Operations
 __all__ = ["GatewayApp", "is_loopback"]
 
 _CHAT = "/v1/chat/completions"
+_MESSAGES = "/v1/messages"
 _MODELS = "/v1/models"
 _PATIENCE_S = 15.0  # proxies cut a silent connection after 30 to 60 s
 _ABOUT = """\
 This is the gateway of Stepdown {version}. It answers chat requests of the OpenAI wire at
-POST {chat}: set your client's base URL to http://HOST:PORT/v1 and `model` to a task
-(GET {models} lists them). Each answer's x-stepdown-* headers say which tier answered, how sure it
-was, what it cost and what is promised; `stepdown explain REQUEST_ID` shows every attempt.
+POST {chat} and messages of the Anthropic wire at POST {messages}.
+Set your client's base URL to http://HOST:PORT/v1 (Anthropic clients: http://HOST:PORT) and its
+`model` to a task (GET {models} lists them). Each answer's x-stepdown-* headers say which tier
+answered, how sure it was, what it cost and what is promised; `stepdown explain REQUEST_ID` shows
+every attempt.
 """
 _log = logging.getLogger("stepdown.gateway")
 
@@ -69,6 +72,7 @@ class GatewayApp:
         self._door = Door(api_key)
         self._version = version
         self._chat: Surface = ChatSurface()
+        self._messages: Surface = MessagesSurface()
         asked = Answering(
             handler, max_body_bytes=max_body_bytes, patience_s=patience_s, clock=clock
         )
@@ -77,6 +81,7 @@ class GatewayApp:
             "/healthz": ("GET", self._health),
             _MODELS: ("GET", self._models),
             _CHAT: ("POST", asked),
+            _MESSAGES: ("POST", asked),
             **more,
         }
         self._operations = operations
@@ -107,7 +112,7 @@ class GatewayApp:
             headers=headers,
             receive=receive,
             send=send,
-            surface=self._chat,
+            surface=self._spoken(scope["path"], headers),
         )
         try:
             answer = await self._answer(visit)
@@ -136,6 +141,11 @@ class GatewayApp:
             _log.exception("request %s failed", visit.id)
             return visit.fault(unforeseen(visit.id))
 
+    def _spoken(self, path: str, headers: Mapping[bytes, bytes]) -> Surface:
+        """Return the wire of a request: its path, or the header that one vendor's clients send."""
+        is_messages = path.startswith(_MESSAGES) or b"anthropic-version" in headers
+        return self._messages if is_messages and path != _CHAT else self._chat
+
     def _route(self, visit: Visit) -> Route:
         """Return what answers a request.
 
@@ -155,7 +165,7 @@ class GatewayApp:
         return route
 
     async def _about(self, _visit: Visit) -> Answer:
-        text = _ABOUT.format(version=self._version, chat=_CHAT, models=_MODELS)
+        text = _ABOUT.format(version=self._version, chat=_CHAT, messages=_MESSAGES, models=_MODELS)
         return Answer(200, text.encode(), TEXT)
 
     async def _health(self, visit: Visit) -> Answer:
@@ -165,20 +175,14 @@ class GatewayApp:
         state = {"status": "ok", "version": self._version, "guarantees": self._handler.status()}
         return Answer(200, encode(state))
 
-    async def _models(self, _visit: Visit) -> Answer:
-        data = [_model_body(name) for name in self._handler.models()]
-        return Answer(200, encode({"object": "list", "data": data}))
+    async def _models(self, visit: Visit) -> Answer:
+        return Answer(200, visit.surface.models(self._handler.models()))
 
     async def _model(self, visit: Visit) -> Answer:
         name = visit.path.removeprefix(f"{_MODELS}/")
         if not self._handler.knows(name):
             raise RefusedError(unknown_model(name, self._handler.models()))
-        return Answer(200, encode(_model_body(name)))
-
-
-def _model_body(name: str) -> dict[str, Any]:
-    """Return one model of the list; nobody knows when a task was created, so it says 0."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "stepdown"}
+        return Answer(200, visit.surface.model(name))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

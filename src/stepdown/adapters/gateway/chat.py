@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stepdown.adapters.gateway.answers import encode
 from stepdown.adapters.gateway.chat_reply import ChatEvents, chat_body, fault_body
@@ -34,3 +35,16 @@ class ChatSurface:
     def headers(self, request_id: str) -> Headers:
         """Nothing more than what every answer has."""
         return ()
+
+    def models(self, names: Sequence[str]) -> bytes:
+        """Return the list of models."""
+        return encode({"object": "list", "data": [_model(name) for name in names]})
+
+    def model(self, name: str) -> bytes:
+        """Return one model."""
+        return encode(_model(name))
+
+
+def _model(name: str) -> dict[str, Any]:
+    """Return one model; nobody knows when a task was created, so it says 0."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "stepdown"}

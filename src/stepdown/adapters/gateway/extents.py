@@ -15,6 +15,7 @@ from stepdown.core.json_schema import schema_problem
 
 MOST_TOOLS = 128
 MOST_STOPS = 4
+MOST_STOP_SEQUENCES = 64
 MOST_TOP_LOGPROBS = 20
 MOST_MESSAGES = 2048
 MOST_PARTS = 1024

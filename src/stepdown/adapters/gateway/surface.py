@@ -5,7 +5,7 @@ A surface knows its wire's words and nothing of HTTP; the app knows HTTP and no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -77,4 +77,12 @@ class Surface(Protocol):
 
     def headers(self, request_id: str) -> Headers:
         """Return headers that clients of this wire look for on every answer."""
+        ...
+
+    def models(self, names: Sequence[str]) -> bytes:
+        """Return the body of the list of models."""
+        ...
+
+    def model(self, name: str) -> bytes:
+        """Return the body of one model."""
         ...

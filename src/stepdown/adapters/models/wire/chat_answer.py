@@ -14,7 +14,15 @@ from msgspec import Meta, Struct
 
 from stepdown.adapters.models.wire.failures import Said
 from stepdown.adapters.models.wire.hosted import MalformedError, ReportedError
-from stepdown.core.request import Chunk, Completion, Request, TokenLogprob, ToolCall, Usage
+from stepdown.core.request import (
+    Chunk,
+    Completion,
+    Request,
+    TokenLogprob,
+    ToolCall,
+    ToolPiece,
+    Usage,
+)
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -187,14 +195,27 @@ class ChatReading:
         delta = choice.delta
         self._finish_reason = choice.finish_reason or self._finish_reason
         self._is_refused = self._is_refused or delta.refusal is not None
-        for call in delta.tool_calls or ():
-            self._calls[call.index] = _joined(self._calls.get(call.index), call)
+        tools = tuple(self._call_piece(call) for call in delta.tool_calls or ())
         text = (delta.content or "") + (delta.refusal or "")
         logprobs = _logprobs(choice.logprobs)
         self._has_logprobs = self._has_logprobs or logprobs is not None
         self._texts.append(text)
         self._logprobs += logprobs or ()
-        return Chunk(text=text, logprobs=logprobs or ()) if text or logprobs else None
+        if not (text or logprobs or tools):
+            return None
+        return Chunk(text=text, logprobs=logprobs or (), tools=tools)
+
+    def _call_piece(self, piece: _Call) -> ToolPiece:
+        """Note a part of a call; return it as the caller sees it, its id and name only once."""
+        before = self._calls.get(piece.index)
+        whole = self._calls[piece.index] = _joined(before, piece)
+        name = whole.function.name or ""
+        is_named = before is not None and bool(before.function.name)
+        said = piece.function.arguments or ""
+        if not name or is_named:
+            return ToolPiece(piece.index, arguments=said)
+        made = whole.id or f"call_{piece.index}"
+        return ToolPiece(piece.index, made, name, whole.function.arguments or "")
 
 
 def _only(body: _Body[Any]) -> _Choice[Any] | None:

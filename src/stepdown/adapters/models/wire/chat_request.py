@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from stepdown.core.request import ImagePart, Message, Request, TextPart, Tool, ToolCall
+from msgspec import UNSET
+
+from stepdown.core.asked import Asked, Format, Tool, ToolChoice
+from stepdown.core.request import ImagePart, Message, Request, TextPart, ToolCall
 
 
 def chat_messages(request: Request) -> list[dict[str, Any]]:
@@ -21,16 +24,55 @@ def chat_options(request: Request) -> dict[str, Any]:
 
     A closed label set adds nothing: the answer is read back by `core.requesting`.
     """
-    options: dict[str, Any] = {"temperature": request.temperature}
+    options = _decoding(request)
     if request.seed is not None:
         options["seed"] = request.seed
     if request.stop:
         options["stop"] = list(request.stop)
-    if request.schema is not None:
-        options["response_format"] = _strict(request.schema)
+    if (shape := _shape(request)) is not None:
+        options["response_format"] = shape
     if request.tools:
         options["tools"] = [_tool(tool) for tool in request.tools]
     return options | _logprobs(request)
+
+
+def _decoding(request: Request) -> dict[str, Any]:
+    """Return what a request that is passed on says itself; any other decodes as was certified."""
+    asked = request.asked
+    if not isinstance(asked, Asked):
+        return {"temperature": request.temperature}
+    said: dict[str, Any] = dict(asked.extra) if asked.wire == "openai" else {}
+    chosen = {
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "tool_choice": None if asked.tool_choice is None else _choice(asked.tool_choice),
+        "parallel_tool_calls": asked.parallel_tools,
+    }
+    return said | {name: value for name, value in chosen.items() if value is not None}
+
+
+def _choice(choice: ToolChoice) -> Any:
+    if choice.mode == "one":
+        return {"type": "function", "function": {"name": choice.name}}
+    return choice.mode
+
+
+def _shape(request: Request) -> dict[str, Any] | None:
+    """Return the shape that the answer must have: the caller's words for it, where they say one."""
+    asked = request.asked
+    if isinstance(asked, Asked) and asked.format is not None:
+        return _format(asked.format)
+    return None if request.schema is None else _format(Format("json_schema", request.schema))
+
+
+def _format(shape: Format) -> dict[str, Any]:
+    if shape.kind != "json_schema":
+        return {"type": shape.kind}
+    strict = True if shape.strict is None else shape.strict
+    named: dict[str, Any] = {"name": shape.name, "strict": strict, "schema": shape.schema or {}}
+    if shape.description is not None:
+        named["description"] = shape.description
+    return {"type": "json_schema", "json_schema": named}
 
 
 def _logprobs(request: Request) -> dict[str, Any]:
@@ -43,15 +85,12 @@ def _logprobs(request: Request) -> dict[str, Any]:
     return asked
 
 
-def _strict(schema: Any) -> dict[str, Any]:
-    named = {"name": "answer", "strict": True, "schema": schema}
-    return {"type": "json_schema", "json_schema": named}
-
-
 def _tool(tool: Tool) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.name, "parameters": tool.parameters}
     if tool.description:
         function["description"] = tool.description
+    if tool.strict is not UNSET:
+        function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
 
@@ -76,7 +115,8 @@ def _content(message: Message) -> Any:
 
 def _part(part: TextPart | ImagePart) -> dict[str, Any]:
     if isinstance(part, ImagePart):
-        return {"type": "image_url", "image_url": {"url": part.url}}
+        shown = {"url": part.url} | ({} if part.detail is UNSET else {"detail": part.detail})
+        return {"type": "image_url", "image_url": shown}
     return {"type": "text", "text": part.text}
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Raw, Struct
 
 from stepdown.adapters.models.wire.failures import Said
 from stepdown.adapters.models.wire.hosted import MalformedError, ReportedError
-from stepdown.core.request import Chunk, Completion, ToolCall, Usage
+from stepdown.core.request import Chunk, Completion, ToolCall, ToolPiece, Usage
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -121,7 +121,7 @@ class MessageReading:
         if found.type == "content_block_delta":
             return self._add(found)
         self._note(found)
-        return None
+        return self._called(found) if found.type == "content_block_start" else None
 
     def completion(self) -> Completion:
         """Return the whole answer."""
@@ -145,7 +145,22 @@ class MessageReading:
             raise MalformedError(f"block {event.index} was never started")
         delta = event.delta
         self._texts[event.index].append(delta.text or delta.partial_json)
+        if delta.partial_json:
+            piece = ToolPiece(self._place(event.index), arguments=delta.partial_json)
+            return Chunk(tools=(piece,))
         return Chunk(text=delta.text) if delta.text else None
+
+    def _called(self, event: _Event) -> Chunk | None:
+        """Return the start of a tool call; its arguments come after it."""
+        block = event.content_block
+        if block.type != "tool_use":
+            return Chunk(text=block.text) if block.text else None
+        return Chunk(tools=(ToolPiece(self._place(event.index), block.id, block.name),))
+
+    def _place(self, index: int) -> int:
+        """Return which of the tool calls a block is, from 0."""
+        before = (self._blocks[at] for at in self._blocks if at < index)
+        return sum(block.type == "tool_use" for block in before)
 
     def _block(self, index: int) -> _Block:
         block, written = self._blocks[index], "".join(self._texts[index])

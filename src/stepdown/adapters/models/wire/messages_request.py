@@ -10,16 +10,25 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from stepdown.core.request import ImagePart, Message, Request, TextPart, Tool, ToolCall
+from stepdown.core.asked import Asked, Tool
+from stepdown.core.request import ImagePart, Message, Request, TextPart, ToolCall
 from stepdown.errors import Unavailable
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 
 
-def system_text(request: Request) -> str:
-    """Return the system messages as one text: this wire has no such role."""
-    return "\n\n".join(m.text for m in request.messages if m.role in SYSTEM_ROLES)
+def system_text(request: Request) -> str | list[dict[str, Any]]:
+    """Return the system messages as one text: this wire has no such role.
+
+    Where a part is marked for the cache they stay the blocks that they are.
+    """
+    said = [m for m in request.messages if m.role in SYSTEM_ROLES]
+    blocks = [_block(part) for message in said for part in _parts(message)]
+    if any("cache_control" in block for block in blocks):
+        return blocks
+    return "\n\n".join(message.text for message in said)
 
 
 def turns(request: Request) -> list[dict[str, Any]]:
@@ -40,20 +49,57 @@ def message_options(request: Request) -> dict[str, Any]:
 
     The wire has no seed and no log-probabilities.
     """
-    options: dict[str, Any] = {"temperature": request.temperature}
+    options = _decoding(request)
     if request.stop:
         options["stop_sequences"] = list(request.stop)
     if request.schema is not None:
-        options["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
+        shape = {"type": "json_schema", "schema": request.schema}
+        options["output_config"] = {**options.get("output_config", {}), "format": shape}
     if request.tools:
         options["tools"] = [_tool(tool) for tool in request.tools]
     return options
 
 
+def _decoding(request: Request) -> dict[str, Any]:
+    """Return what a request that is passed on says itself; any other decodes as was certified."""
+    asked = request.asked
+    if not isinstance(asked, Asked):
+        return {"temperature": request.temperature}
+    said: dict[str, Any] = dict(asked.extra) if asked.wire == "anthropic" else {}
+    chosen = {
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "tool_choice": _choice(asked) if asked.tools else None,
+    }
+    return said | {name: value for name, value in chosen.items() if value is not None}
+
+
+def _choice(asked: Asked) -> dict[str, Any] | None:
+    """Return which tools may be called; here that also says whether several may at once."""
+    choice = asked.tool_choice
+    if choice is None and asked.parallel_tools is None:
+        return None
+    said: dict[str, Any] = {"type": _MODES["auto" if choice is None else choice.mode]}
+    if choice is not None and choice.mode == "one":
+        said["name"] = choice.name
+    if asked.parallel_tools is not None and said["type"] != "none":
+        said["disable_parallel_tool_use"] = not asked.parallel_tools
+    return said
+
+
+_MODES = {"auto": "auto", "none": "none", "required": "any", "one": "tool"}
+
+
 def _tool(tool: Tool) -> dict[str, Any]:
     # A function without parameters still needs an object's schema on this wire.
     schema = dict(tool.parameters) or {"type": "object", "properties": {}}
-    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+    said = {"name": tool.name, "description": tool.description, "input_schema": schema}
+    return said | _marks(tool) | ({} if tool.strict is UNSET else {"strict": tool.strict})
+
+
+def _marks(part: Tool | TextPart | ImagePart) -> dict[str, Any]:
+    """Return the mark that ends a prefix which the vendor should cache."""
+    return {} if part.cache_control is UNSET else {"cache_control": part.cache_control}
 
 
 def _results(messages: Sequence[Message]) -> dict[str, Any]:
@@ -61,8 +107,10 @@ def _results(messages: Sequence[Message]) -> dict[str, Any]:
 
 
 def _result(message: Message) -> dict[str, Any]:
-    used = message.tool_call_id or ""
-    return {"type": "tool_result", "tool_use_id": used, "content": message.text}
+    content = message.content
+    said = [_block(part) for part in content] if isinstance(content, tuple) else message.text
+    used = {"type": "tool_result", "tool_use_id": message.tool_call_id or "", "content": said}
+    return used | ({"is_error": True} if message.is_error else {})
 
 
 def _turn(message: Message) -> dict[str, Any]:
@@ -81,8 +129,8 @@ def _parts(message: Message) -> tuple[TextPart | ImagePart, ...]:
 
 def _block(part: TextPart | ImagePart) -> dict[str, Any]:
     if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image", "source": _source(part.url)}
+        return {"type": "text", "text": part.text, **_marks(part)}
+    return {"type": "image", "source": _source(part.url), **_marks(part)}
 
 
 def _source(url: str) -> dict[str, str]:
