@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +17,13 @@ RUN = "from stepdown.cli.main import run; run()"
 
 
 @contextmanager
-def gateway(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def gateway(
+    folder: Path, *options: str, env: Mapping[str, str] = {}
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start `stepdown serve --port 0`; yield the process and the base URL it says."""
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, "serve", "--port", "0", "-p", str(folder)],
+        [sys.executable, "-c", RUN, "serve", "--port", "0", "-p", str(folder), *options],
+        env={**os.environ, **env},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

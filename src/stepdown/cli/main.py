@@ -24,7 +24,10 @@ from stepdown.cli import (
     outcomes,
     replay,
     report,
+    rollback,
     serve,
+    serve_share,
+    serve_status,
     train,
 )
 
@@ -60,6 +63,9 @@ VERBS = (
     ("certify", LOOP, certify.certify),
     ("certify plan", LOOP, certify_plan.certify_plan),
     ("serve", LOOP, serve.serve),
+    ("serve share", LOOP, serve_share.serve_share),
+    ("serve status", LOOP, serve_status.serve_status),
+    ("rollback", LOOP, rollback.rollback),
     ("report", LOOP, report.report),
     ("init", MORE, init.init),
     ("demo", MORE, demo.demo),

@@ -30,7 +30,7 @@ def report(
         from stepdown.adapters.render.html import write_html
         from stepdown.wiring.reporting import report as make
 
-        _check_time(since)
+        check_time(since)
         workspace = open_workspace(talk, project)
         with workspace.kept_ledger() as ledger:
             ledger.flush()
@@ -42,7 +42,7 @@ def report(
         talk.finish({"document": document, "page": str(page)}, short)
 
 
-def _check_time(since: str | None) -> None:
+def check_time(since: str | None) -> None:
     """Refuse a time that could not be compared with those of the traces."""
     from datetime import datetime
 

@@ -25,7 +25,7 @@ from stepdown.wiring.evaluating import Watch, run_one, samples_in, unfit
 from stepdown.wiring.foretelling import static_encoder, with_triage_kept
 from stepdown.wiring.frontier_file import write_frontier
 from stepdown.wiring.judging import as_asked, judged_outcomes
-from stepdown.wiring.lockfile import read_lock, write_lock
+from stepdown.wiring.lockfile import LOCKS, keep_lock, read_lock, write_lock
 from stepdown.wiring.pool import labels_of, pool_of, pool_outcomes, settled
 from stepdown.wiring.workspace import Workspace
 
@@ -263,6 +263,7 @@ def write(workspace: Workspace, found: Sequence[Certified]) -> Lock:
         project=workspace.project.name,
         tasks={name: now.get(name) or old[name] for name in names},
     )
+    keep_lock(workspace.project.lock_path, workspace.project.state / LOCKS)
     write_lock(workspace.project.lock_path, lock)
     for one in found:
         write_frontier(workspace.project.state, one.task.name, one)

@@ -12,6 +12,7 @@ from stepdown.core.lock import Lock, lock_from_plain, lock_to_plain
 from stepdown.errors import LockError
 
 SEAL = "seal"  # digest of everything else in the file
+LOCKS = "locks"  # folder under .stepdown of locks that were replaced or served
 TABLE = "outcomes:"  # begins the model of a tier that is known only from an outcome table
 HEAD = (
     "# Written by `stepdown certify`; do not edit: the seal would no longer match.\n"
@@ -62,6 +63,20 @@ def from_table(lock: Lock) -> bool:
     """Say whether a lock was certified on an outcome table, without a project."""
     models = [tier.model for task in lock.tasks.values() for tier in task.tiers.values()]
     return bool(models) and all(model.startswith(TABLE) for model in models)
+
+
+def keep_lock(path: Path, folder: Path) -> Path | None:
+    """Keep a copy of a lock under its digest; None where there is no sound lock to keep."""
+    try:
+        name = read_lock(path).digest.removeprefix("sha256:")
+        kept = folder / f"{name}.lock"
+        if not kept.exists():
+            text = path.read_bytes()
+            with replacing(kept) as part:
+                part.write_bytes(text)
+    except (LockError, OSError):
+        return None
+    return kept
 
 
 def refuse_table(lock: Lock) -> None:

@@ -156,7 +156,7 @@ class Sharing:
             other = _read(path)
             if other is not None:
                 mine.counted.add(other.counted)
-                _add_gauges(mine, other, alive=_alive(path))
+                _add_gauges(mine, other, alive=alive(path))
         return mine
 
     def close(self) -> None:
@@ -227,11 +227,12 @@ def forget_the_dead(folder: Path) -> None:
     """Remove what processes of earlier starts counted."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.json"):
-        if not _alive(path):
+        if not alive(path):
             path.unlink(missing_ok=True)
 
 
-def _alive(path: Path) -> bool:
+def alive(path: Path) -> bool:
+    """Return whether the process lives whose numbers a file holds."""
     try:
         os.kill(int(path.stem), 0)
     except (ValueError, ProcessLookupError):

@@ -9,6 +9,7 @@ from stepdown import __version__
 from stepdown.adapters.gateway.app import GatewayApp, is_loopback
 from stepdown.core.exposure import Exposure
 from stepdown.serve.service import Service
+from stepdown.wiring.changing import note_served
 from stepdown.wiring.exposing import start_of
 from stepdown.wiring.runner import open_service
 from stepdown.wiring.standing import standing
@@ -35,6 +36,7 @@ def gateway(
     with workspace.ledger() as ledger, standing(workspace, ledger, begun) as beside:
         service = open_service(workspace, beside.books.trace, ramp=beside.ramp)
         beside.serve(service)
+        note_served(workspace, workspace.lock(), "serve")
         app = GatewayApp(
             service,
             operations=beside.operations,
