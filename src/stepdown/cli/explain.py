@@ -24,9 +24,10 @@ def explain(
         with workspace.kept_ledger() as ledger:
             ledger.flush()
             trace = ledger.trace(request_id)
+            beside = ledger.about(request_id)
         if trace is None:
             raise DataError(
                 f"The ledger holds no request {request_id!r}.",
                 "The id is in the header x-request-id of every answer.",
             )
-        talk.finish({"trace": trace}, document(trace))
+        talk.finish({"trace": trace, "beside": beside}, document(trace, beside))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from stepdown.core.beside import Beside, Feedback, Shadow
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.core.trace import Attempt, Trace
 from stepdown.wiring.reason_words import attempt_words, lead_in, reason_words
 
 
-def document(trace: Trace) -> Document:
-    """Return every attempt with its signals, confidence, threshold and reason."""
+def document(trace: Trace, beside: Sequence[Beside] = ()) -> Document:
+    """Return every attempt with its signals, confidence, threshold and reason.
+
+    `beside` is what is kept beside the trace: its shadow run, and what people said of it.
+    """
     outside = trace.outside_guarantee
     blocks: list[Table | Prose] = [
         Prose(
@@ -23,12 +29,30 @@ def document(trace: Trace) -> Document:
         blocks.append(Prose("The request did not match the task's input contract.", "warn"))
     blocks += [Prose(attempt_words(attempt)) for attempt in trace.attempts]
     blocks.append(_attempts(trace))
+    blocks += [Prose(_beside_words(one)) for one in beside]
     return Document(
         title=f"Request {trace.id}",
         subtitle=f"task {trace.task}, {trace.at}",
         facts=_facts(trace),
         sections=(Section("What happened", tuple(blocks)),),
     )
+
+
+def _beside_words(one: Beside) -> str:
+    if isinstance(one, Feedback):
+        score = "" if one.score is None else f" score {one.score:g}"
+        label = "" if one.label is None else f" label {one.label!r}"
+        comment = "" if one.comment is None else f": {one.comment}"
+        by = f" by {one.by}" if one.by else ""
+        return f"Feedback{by}, {one.at[:16]}:{score}{label}{comment}"
+    if isinstance(one, Shadow):
+        verdict = {True: "agreed with it", False: "gave another answer", None: one.why_not}
+        who = one.answered_by or "nobody"
+        cost = _usd(one.cost_usd)
+        return (
+            f"Beside it, unseen, the policy ran: {who} answered and {verdict[one.agreed]}; {cost}."
+        )
+    return ""
 
 
 def _escalated(trace: Trace) -> str:
@@ -44,6 +68,11 @@ def _facts(trace: Trace) -> tuple[tuple[str, str], ...]:
         found.append(("input", trace.input[:200]))
     if trace.answer is not None:
         found.append(("answer", trace.answer[:200]))
+    if trace.arm is not None:
+        words = {"policy": "the policy's share", "today": "today's model"}
+        found.append(("arm", words[trace.arm]))
+    if trace.session is not None:
+        found.append(("session", trace.session))
     if trace.lock_digest:
         found.append(("lock", trace.lock_digest[:19]))
     return tuple(found)

@@ -92,3 +92,11 @@ def select_beside(
     query = f"SELECT payload FROM {TABLES[kind]} WHERE {where} ORDER BY at, id"  # noqa: S608
     for (payload,) in db.execute(query, (task, since)):
         yield msgspec.json.decode(payload, type=kind)
+
+
+def select_about(db: sqlite3.Connection, trace_id: str) -> list[Beside]:
+    """Return the shadow run and the feedback of one request, in the order of time."""
+    query = """
+        SELECT at, payload FROM shadows WHERE id = ?1 || '~shadow' AND trace_id = ?1
+        UNION ALL SELECT at, payload FROM feedback WHERE trace_id = ?1 ORDER BY 1"""
+    return [decode_beside(payload) for _, payload in db.execute(query, (trace_id,))]

@@ -15,7 +15,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from stepdown.adapters.storage.beside_rows import Kept, insert_beside, select_beside
+from stepdown.adapters.storage.beside_rows import (
+    Kept,
+    insert_beside,
+    select_about,
+    select_beside,
+)
 from stepdown.adapters.storage.rows import (
     ATTEMPT_COLUMNS,
     TRACE_COLUMNS,
@@ -202,6 +207,12 @@ def select_records(
     """Yield the records of one kind, in the order of time."""
     with opened(path) as db:
         yield from select_beside(db, kind, task, since)
+
+
+def about(path: Path, trace_id: str) -> list[Beside]:
+    """Return what is kept beside one trace: its shadow run, and feedback."""
+    with opened(path) as db:
+        return select_about(db, trace_id)
 
 
 def shadow_spend(path: Path, since: str) -> dict[str, float]:

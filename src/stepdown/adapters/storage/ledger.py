@@ -111,6 +111,10 @@ class SpoolLedger:
         self.flush()
         yield from database.select_records(self.path, kind, task, since)
 
+    def about(self, trace_id: str) -> list[Beside]:
+        """Return what is kept beside one trace, what waits in the spool not included."""
+        return database.about(self.path, trace_id)
+
     def shadow_spend(self, *, since: str) -> dict[str, float]:
         """Return what shadow runs of each task cost from a time on, as far as the database knows.
 
