@@ -211,6 +211,8 @@ class Cascade:
         task, asked = self.step.task, self.asked
         able = self.step.models[tier].capabilities
         request = request_for(task, tier, self.request_id, text, capabilities=able)
+        if request.logprobs and tier not in self.step.weighed:
+            request = msgspec.structs.replace(request, logprobs=False, top_logprobs=0)
         if self.messages is None or (asked is None and task.prompt_for(tier) is not None):
             return request
         if asked is None:
@@ -242,7 +244,8 @@ class Cascade:
             )
         )
         named = {f"{tier}.{name}": value for name, value in signals.items()}
-        key = None if answer.text is None else answer_key(answer.text)
+        is_compared = self.step.compares and answer.text is not None
+        key = answer_key(answer.text or "") if is_compared else None
         self.walk.answered(tier, {**named, confidence_of(tier): confidence}, answer.failure, key)
 
     def read(self, tier: str, done: Completion, answer: str | None) -> dict[str, float | None]:

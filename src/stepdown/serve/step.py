@@ -49,6 +49,21 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
         return frozenset(raw for name in wanted for raw in raw_inputs(name, self.derived))
 
     @cached_property
+    def weighed(self) -> frozenset[str]:
+        """The tiers whose answers are weighed: by the policy, or for the confidence that is shown.
+
+        Of any other tier log-probabilities would only cost time: reading them is the dearest part
+        of a call.
+        """
+        read = (tier for tier in self.models if any(n.startswith(f"{tier}.") for n in self.reads))
+        return frozenset(self.confidence) | frozenset(read)
+
+    @cached_property
+    def compares(self) -> bool:
+        """Whether the policy asks if two tiers gave the same answer."""
+        return any("=" in name for name in self.reads)
+
+    @cached_property
     def shapes(self) -> frozenset[str]:
         """The tiers whose answers are read for their shape (`answer_shape`)."""
         named = (name.rpartition(".shape_") for name in self.reads)

@@ -74,5 +74,7 @@ def _number(value: float | None, unknown: str) -> str:
 
 def safe_value(text: str) -> bytes:
     """Return a header value: Latin-1, one line, not too long; other characters become `?`."""
+    if text.isascii() and text.isprintable() and len(text) <= _LONGEST_VALUE:
+        return text.strip().encode()
     line = " ".join(text.split())[:_LONGEST_VALUE]
     return "".join(c if c.isprintable() else "?" for c in line).encode("latin-1", "replace")

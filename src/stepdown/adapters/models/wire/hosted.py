@@ -151,9 +151,13 @@ class HostedModel:
         return self._timed(done, start, None, tries)
 
     async def _whole(self, request: Request, limit: float, tries: Tries) -> bytes:
-        events = self._pieces(request, limit, tries, stream=False)
-        async with aclosing(events) as pieces:
-            return b"".join([piece async for piece in pieces])
+        deadline = asyncio.get_running_loop().time() + limit
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = await self._send(request, deadline, tries, stream=False)
+                return await self._peer.whole(answer)
+        except TimeoutError:
+            raise self._tell.late(limit) from None
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
@@ -197,19 +201,17 @@ class HostedModel:
     async def _events(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
         """Yield the events' data."""
         parser = EventParser()
-        async with aclosing(self._pieces(request, limit, tries, stream=True)) as pieces:
+        async with aclosing(self._pieces(request, limit, tries)) as pieces:
             async for piece in pieces:
                 for event in parser.feed(piece):
                     yield event
 
-    async def _pieces(
-        self, request: Request, limit: float, tries: Tries, *, stream: bool
-    ) -> AsyncGenerator[bytes]:
+    async def _pieces(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
         """Yield the body as it comes; each wait for the server ends at the same deadline."""
         deadline = asyncio.get_running_loop().time() + limit
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await self._send(request, deadline, tries, stream=stream)
+                answer = await self._send(request, deadline, tries, stream=True)
             async with aclosing(_until(self._peer.pieces(answer), deadline)) as pieces:
                 async for piece in pieces:
                     yield piece

@@ -80,7 +80,18 @@ class Peer:
         Raises:
             ModelError: it is larger than the limit, or the connection broke.
         """
-        return b"".join([piece async for piece in self.pieces(answer)])
+        found, left = [], self._settings.body_limit_bytes
+        try:
+            while piece := await answer.read():
+                left = self._less(left, piece)
+                found.append(piece)
+        except HttpFailure as error:
+            failure = self._cut(error)
+        else:
+            return b"".join(found)
+        finally:
+            answer.close()
+        raise failure
 
     async def pieces(self, answer: Exchange) -> AsyncGenerator[bytes]:
         """Yield the body as it comes, and count it.
@@ -91,11 +102,7 @@ class Peer:
         left = self._settings.body_limit_bytes
         try:
             while piece := await answer.read():
-                left -= len(piece)
-                if left < 0:
-                    raise self._tell.malformed(
-                        f"it is larger than {self._settings.body_limit_bytes} bytes"
-                    )
+                left = self._less(left, piece)
                 yield piece
         except HttpFailure as error:
             failure = self._cut(error)
@@ -104,6 +111,14 @@ class Peer:
         finally:
             answer.close()
         raise failure
+
+    def _less(self, left: int, piece: bytes) -> int:
+        """Return how much more of a body is taken after this piece."""
+        left -= len(piece)
+        if left < 0:
+            most = self._settings.body_limit_bytes
+            raise self._tell.malformed(f"it is larger than {most} bytes")
+        return left
 
     async def aclose(self) -> None:
         """Close the connections; a later call opens others."""
