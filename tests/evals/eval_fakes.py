@@ -7,6 +7,7 @@ import io
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
+from stepdown.core.digest import digest_bytes
 from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
@@ -92,8 +93,11 @@ class MemoryStore:
     def append(self, task: str, tier: str, *calls: SavedCall) -> None:
         self.kept.setdefault((task, tier), {}).update({call.key: call for call in calls})
 
-    def keep_samples(self, task: str, digest: str, samples: Iterable[bytes]) -> None:
-        self.sets.setdefault(digest, list(samples))
+    def keep_samples(self, task: str, samples: Iterable[bytes]) -> str:
+        kept = list(samples)
+        order = digest_bytes(b"\n".join(kept))
+        self.sets[order] = kept
+        return order
 
     def samples(self, task: str, digest: str) -> Iterator[bytes]:
         return iter(self.sets[digest])

@@ -11,7 +11,7 @@ from stepdown.errors import ModelError as ProviderError
 from stepdown.evals.asking import row_of
 from stepdown.evals.harness import Asked, Terms, run_tier
 from stepdown.evals.record import Finished, cases, head_of, save
-from stepdown.evals.roster import roster_of
+from stepdown.evals.roster import Enrolling
 from stepdown.evals.scorers import Score, Scorer, scorer_of
 from stepdown.evals.tally import Tally
 from stepdown.ports.run_store import RunHead
@@ -29,7 +29,9 @@ async def recorded(
     chosen = samples(6) if rows is None else rows
     task = more.get("task", LABEL_TASK)
     repeat = more.get("repeat", 1)
-    roster = roster_of(chosen)
+    enrolling = Enrolling()
+    order = store.keep_samples(task.name, enrolling.through(chosen))
+    roster = enrolling.roster()
     tier = replace(SMALL, price=more.get("price", PER_TOKEN))
     model = FakeModel(answer, digest=more.get("digest", "fake"))
     asked = Asked(task, tier, model, more.get("scorer") or scorer_of(task))
@@ -41,8 +43,8 @@ async def recorded(
     terms = Terms(repeat=repeat, concurrency=3)
     done = await run_tier(asked, chosen, roster.n, roster.twins, store, sink, terms)
     finished = [Finished(asked, done, tally)]
-    head = head_of(task, finished, roster=roster, seed=1, repeat=repeat)
-    save(store, head, chosen, finished)
+    head = head_of(task, finished, roster=roster, order=order, seed=1, repeat=repeat)
+    save(store, head, finished)
     return head
 
 

@@ -106,7 +106,7 @@ def test_kept_answers_are_for_their_owner_only(tmp_path: Path) -> None:
     store = RunFiles(tmp_path)
     store.append("task", "tier", CALL)
     store.save_run(HEAD, {"tier": ROWS})
-    store.keep_samples("task", "sha256:cd", [b"{}"])
+    store.keep_samples("task", [b"{}"])
     store.close()
     modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*.json*")}
     assert modes == {0o600}
@@ -138,12 +138,14 @@ def test_a_full_disk_is_said_in_one_sentence_and_keeps_what_was_written(
 def test_a_run_is_found_under_its_digest_with_its_rows_and_samples(tmp_path: Path) -> None:
     store = RunFiles(tmp_path)
     store.save_run(HEAD, {"tier": ROWS})
-    store.keep_samples("task", "sha256:cd", [b'{"id":"s1"}', b'{"id":"s2"}'])
+    two = [b'{"id":"s1"}', b'{"id":"s2"}']
+    order = store.keep_samples("task", two)
+    assert store.keep_samples("task", two) == order != store.keep_samples("task", two[::-1])
     assert store.run("task", "sha256:ab") == HEAD
     assert store.run("task", "sha256:ff") is None
     assert list(store.runs("task")) == [HEAD]
     assert list(store.rows(HEAD, "tier")) == ROWS
-    assert list(store.samples("task", "sha256:cd")) == [b'{"id":"s1"}\n', b'{"id":"s2"}\n']
+    assert list(store.samples("task", order)) == [b'{"id":"s1"}\n', b'{"id":"s2"}\n']
 
 
 def test_what_is_not_in_a_run_is_named(tmp_path: Path) -> None:

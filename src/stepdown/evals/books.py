@@ -42,7 +42,11 @@ class Books:
         total: int,
         report: Callable[[Progress], None] | None,
         clock: Callable[[], float],
+        *,
+        free: bool = False,
     ) -> None:
+        """Open the books; `free` says that calls of this tier repeat what was paid for before."""
+        self._free = free
         self.task, self.tier, self.total = task, tier, total
         self.done = self.failed = self.reused = self.called = self.cost_unknown = self.tokens = 0
         self.cost_usd = 0.0
@@ -69,8 +73,9 @@ class Books:
 
     def _spent(self, outcome: Outcome, call: SavedCall) -> None:
         self.called += 1
-        self.cost_usd += outcome.cost_usd or 0.0
-        self.cost_unknown += outcome.cost_usd is None
+        if not self._free:
+            self.cost_usd += outcome.cost_usd or 0.0
+            self.cost_unknown += outcome.cost_usd is None
         if call.completion is not None:
             usage = call.completion.usage
             self.tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)

@@ -21,6 +21,7 @@ from stepdown.core.requesting import match_label, tools_of
 from stepdown.core.task import Task
 from stepdown.errors import DataError
 from stepdown.evals.calls import expected_calls, plain_calls
+from stepdown.evals.ids import Ids
 
 Row = tuple[int, Mapping[str, Any]]
 
@@ -90,17 +91,23 @@ def iter_samples(
     task: Task, rows: Iterable[Row], *, source: str, columns: Columns | None = None
 ) -> Iterator[Sample]:
     """Yield the samples of a task one by one; raises as `samples_of` does, but for an empty set."""
-    where = columns or Columns()
-    lines: dict[str, int] = {}
+    where, ids = columns or Columns(), Ids()
     for line, row in rows:
         sample = _sample(task, row, where, f"{source}, line {line}")
-        first = lines.setdefault(sample.id, line)
-        if first != line:
-            raise DataError(
-                f"{source}, line {line}: the id {sample.id!r} was used on line {first} already.",
-                "Every sample needs an id of its own.",
-            )
+        first = ids.note(sample.id, line)
+        if first is not None:
+            raise _twice(source, line, first, repr(sample.id))
         yield sample
+    again = ids.twice()
+    if again is not None:
+        raise _twice(source, *again, "there")
+
+
+def _twice(source: str, line: int, first: int, name: str) -> DataError:
+    return DataError(
+        f"{source}, line {line}: the id {name} was used on line {first} already.",
+        "Every sample needs an id of its own.",
+    )
 
 
 def digest_of(samples: Iterable[Sample]) -> str:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.evals.summary import Summary, TierFigures
 
 RECORDED = "recorded: {said}; replayed, latency unknown, tokens estimated."
-SCORES = (
-    Column("tier"),
-    Column("score", numeric=True),
-    Column("against the ceiling", numeric=True),
-    Column("n", numeric=True, optional=True),
-    Column("verdict"),
-)
-COSTS = (
-    Column("tier"),
-    Column("p50", numeric=True),
-    Column("p95", numeric=True),
-    Column("$/1k calls", numeric=True),
-    Column("cost unknown", numeric=True, optional=True),
-    Column("failures"),
-)
+RUN_DIGITS = 12  # of a run's digest: enough to name it
+TIER, COUNT = Column("tier"), Column("n", numeric=True, optional=True)
 
 
 def eval_document(
@@ -40,42 +28,112 @@ def eval_document(
     return Document(
         title="Eval",
         subtitle=", ".join(summary.task for summary in summaries),
-        facts=(("rows", split),) if split else (),
+        facts=_facts(summaries, split),
         sections=tuple(_section(summary, more.get(summary.task, ())) for summary in summaries),
         footer=_footer(summaries),
     )
 
 
+def _facts(summaries: Sequence[Summary], split: str) -> tuple[tuple[str, str], ...]:
+    runs = [f"{s.task} {s.run.removeprefix('sha256:')[:RUN_DIGITS]}" for s in summaries if s.run]
+    found = (("rows", split), ("runs" if len(runs) > 1 else "run", ", ".join(runs)))
+    return tuple((name, said) for name, said in found if said)
+
+
 def _section(summary: Summary, notes: Sequence[str]) -> Section:
     decision = summary.decision
+    spread = _spread(summary)
     return Section(
         title=summary.task,
         blocks=(
             Prose(decision.text, "warn" if decision.chosen is None else "good"),
+            *_stopped(summary),
             _scores(summary, notes),
+            *(() if spread is None else (spread,)),
             _costs(summary),
         ),
     )
 
 
+def _stopped(summary: Summary) -> tuple[Prose, ...]:
+    """Say which tiers ended early: what they show is not about the whole set."""
+    return tuple(
+        Prose(
+            f"{f.tier} was stopped after {summary.samples - f.unscored:,} of "
+            f"{summary.samples:,} samples: {f.stopped}.",
+            "bad",
+        )
+        for f in summary.tiers
+        if f.stopped is not None
+    )
+
+
 def _scores(summary: Summary, notes: Sequence[str]) -> Table:
-    rows = tuple(_score_row(figures) for figures in summary.tiers)
+    of_all = any(f.score_of_all is not None for f in summary.tiers)
+    columns = (
+        TIER,
+        Column("score", numeric=True),
+        *((Column("of all rows", numeric=True),) if of_all else ()),
+        Column("against the ceiling", numeric=True),
+        COUNT,
+        *((Column("floor"),) if summary.floor_given else ()),
+        Column("verdict"),
+    )
     basis = (_floor_note(summary), _test_note(summary), *_count_notes(summary))
     return Table(
         title=f"Score by {summary.scorer}, 0 to 1",
-        columns=SCORES,
-        rows=rows,
+        columns=columns,
+        rows=tuple(_score_row(f, of_all, summary.floor_given) for f in summary.tiers),
         notes=(*basis, *notes, *_recorded(summary)),
     )
 
 
-def _score_row(figures: TierFigures) -> tuple[Cell, ...]:
+def _score_row(figures: TierFigures, of_all: bool, floor: bool) -> tuple[Cell, ...]:
+    whole = figures.score_of_all or figures.score
     return (
         figures.tier,
         _plain_n(figures.score),
+        *((_plain_n(whole),) if of_all else ()),
         None if figures.difference is None else _plain_n(figures.difference),
         Claim(figures.paired, "count"),
+        *((FLOOR_WORDS.get(figures.floor_verdict or ""),) if floor else ()),
         _verdict(figures),
+    )
+
+
+FLOOR_WORDS = {"met": "met", "missed": "missed", "undecided": "open", "no_data": "no scores"}
+
+
+REPEATS = (
+    "Scores above are means of each sample's repeats, and samples count as rows: repeats lower "
+    "only the part within (Miller 2024)."
+)
+
+
+def _spread(summary: Summary) -> Table | None:
+    """Return the table of variances, None where each sample was asked once."""
+    rows = tuple(
+        (
+            f.tier,
+            Claim(math.sqrt(f.between), "score"),
+            Claim(math.sqrt(f.within), "score"),
+            Claim(f.between / (f.between + f.within) if f.between + f.within else None, "share"),
+        )
+        for f in summary.tiers
+        if f.between is not None and f.within is not None
+    )
+    if not rows:
+        return None
+    return Table(
+        title=f"Spread of the score, each sample asked {summary.repeat} times",
+        columns=(
+            TIER,
+            Column("sd between samples", numeric=True),
+            Column("sd within a sample", numeric=True),
+            Column("share between", numeric=True),
+        ),
+        rows=rows,
+        notes=(REPEATS,),
     )
 
 
@@ -92,24 +150,52 @@ def _verdict(figures: TierFigures) -> str:
 
 
 def _costs(summary: Summary) -> Table:
+    kept = any(f.reused for f in summary.tiers)
+    columns = (
+        TIER,
+        Column("p50", numeric=True),
+        Column("p95", numeric=True),
+        Column("$/1k calls", numeric=True),
+        Column("cost unknown", numeric=True, optional=True),
+        *((Column("kept", numeric=True, optional=True),) if kept else ()),
+        Column("failures"),
+    )
     return Table(
         title="Latency and cost",
-        columns=COSTS,
-        rows=tuple(_cost_row(figures) for figures in summary.tiers),
-        notes=(*_unknown_notes(summary), *_recorded(summary)),
+        columns=columns,
+        rows=tuple(_cost_row(f, kept) for f in summary.tiers),
+        notes=(*_latency_notes(summary), *_unknown_notes(summary), *_recorded(summary)),
     )
 
 
-def _cost_row(figures: TierFigures) -> tuple[Cell, ...]:
+def _cost_row(figures: TierFigures, kept: bool) -> tuple[Cell, ...]:
     failed = ", ".join(f"{kind} {count:,}" for kind, count in figures.failures.items())
     return (
         figures.tier,
-        figures.latency_p50_s,
-        figures.latency_p95_s,
+        _time(figures.latency_p50_s, figures),
+        _time(figures.latency_p95_s, figures),
         figures.usd_per_1k,
         Claim(figures.cost_unknown, "count"),
+        *((Claim(figures.reused, "count"),) if kept else ()),
         failed or "none",
     )
+
+
+def _time(claim: Claim, figures: TierFigures) -> Claim:
+    return Claim(claim.value, claim.unit, note="kept" if figures.latency_earlier else "")
+
+
+def _latency_notes(summary: Summary) -> tuple[str, ...]:
+    """Say which calls the latencies are of: an answer that was kept was not waited for now."""
+    mixed = [
+        f"{f.tier} over {f.latency_p50_s.n:,} calls"
+        for f in summary.tiers
+        if f.reused and not f.latency_earlier and f.latency_p50_s.n
+    ]
+    found = [f"Kept answers are left out of latency: {', '.join(mixed)}."] if mixed else []
+    if any(f.latency_earlier for f in summary.tiers):
+        found.append("kept: every answer was; the latency is what the run that asked measured.")
+    return tuple(found)
 
 
 def _floor_note(summary: Summary) -> str:
@@ -123,9 +209,12 @@ def _floor_note(summary: Summary) -> str:
 def _test_note(summary: Summary) -> str:
     decision = summary.decision
     tests = ", ".join(("Holm (1979)", *decision.methods))
+    many = summary.tasks_together
+    divided = f" ({decision.delta * many:g} divided among {many} tasks)" if many > 1 else ""
+    tiers = "1 tier" if decision.candidates == 1 else f"{decision.candidates} tiers"
     return (
         f"passes: loses less than {decision.max_loss:g} against the ceiling on the same rows; "
-        f"{decision.candidates} tiers tested at once, chance of any wrong pass {decision.delta:g}: "
+        f"{tiers} tested at once, chance of any wrong pass {decision.delta:g}{divided}: "
         f"{tests}. A decision of this eval, not a certificate."
     )
 
@@ -148,9 +237,17 @@ def _recorded(summary: Summary) -> tuple[str, ...]:
 
 
 def _footer(summaries: Sequence[Summary]) -> str:
+    """State what several tasks mean for the chance of a wrong pass (a union bound)."""
     if len(summaries) < 2:
         return ""
+    whole = sum(s.decision.delta for s in summaries)
+    if summaries[0].tasks_together > 1:
+        return (
+            f"{len(summaries)} tasks share their chance of a wrong pass: that any tier of any task "
+            f"passes wrongly has a chance of at most {min(1.0, whole):g}."
+        )
     return (
-        f"{len(summaries)} tasks: each has its own chance of a wrong pass; it is not divided "
-        "among them."
+        f"{len(summaries)} tasks: each has its own chance of a wrong pass; it is not divided among "
+        f"them. That any tier of any task passes wrongly may have a chance of up to "
+        f"{min(1.0, whole):g}; --family divides delta."
     )

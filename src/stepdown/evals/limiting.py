@@ -5,7 +5,7 @@ The first rows of a file are often alike (sorted by label, by day); a draw is no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from heapq import nsmallest
 
@@ -16,8 +16,13 @@ def drawn(samples: Sequence[Sample], limit: int | None) -> Sequence[Sample]:
     """Return at most `limit` samples in their order; all of them where there is no limit."""
     if limit is None or limit >= len(samples):
         return samples
-    chosen = nsmallest(limit, range(len(samples)), key=lambda i: _place(samples[i].id))
-    return tuple(samples[i] for i in sorted(chosen))
+    chosen = smallest((sample.id for sample in samples), limit)
+    return tuple(sample for sample in samples if sample.id in chosen)
+
+
+def smallest(ids: Iterable[str], limit: int) -> frozenset[str]:
+    """Return the `limit` ids that the draw takes."""
+    return frozenset(nsmallest(limit, ids, key=_place))
 
 
 def _place(sample_id: str) -> bytes:

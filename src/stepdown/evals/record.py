@@ -7,7 +7,7 @@ they cost and when, is the record's content.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -64,13 +64,17 @@ def head_of(
     finished: Sequence[Finished],
     *,
     roster: Roster,
+    order: str,
     seed: int,
     repeat: int = 1,
     rows: str = "",
     date: str = "",
     version: str = "",
 ) -> RunHead:
-    """Return the head of a run on the set of a roster; `rows` says in words which rows it has."""
+    """Return the head of a run on the set of a roster, whose samples are kept under `order`.
+
+    `rows` says in words which rows they are.
+    """
     asked = [each.asked for each in finished]
     return RunHead(
         digest=run_digest(task, roster.digest, asked, repeat=repeat, seed=seed),
@@ -78,7 +82,7 @@ def head_of(
         kind=task.kind,
         scorer=asked[0].scorer.id,
         samples=roster.digest,
-        order=roster.order,
+        order=order,
         n=roster.n,
         parts=tuple(map(_part, finished)),
         ceiling=task.ceiling,
@@ -117,9 +121,20 @@ def _price(tier: Tier) -> Mapping[str, object]:
     return found
 
 
-def save(
-    store: RunStore, head: RunHead, samples: Iterable[Sample], finished: Sequence[Finished]
-) -> None:
+class KeptSamples:
+    """Samples as the store keeps them: walked as often as one likes, never all in memory."""
+
+    def __init__(self, store: RunStore, task: str, order: str) -> None:
+        self.order = order
+        self._store, self._task = store, task
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Walk them in their order."""
+        decode = msgspec.json.Decoder(Sample).decode
+        return map(decode, self._store.samples(self._task, self.order))
+
+
+def save(store: RunStore, head: RunHead, finished: Sequence[Finished]) -> None:
     """Keep a run, unless the same is there whole and nothing was asked anew.
 
     Raises:
@@ -128,8 +143,6 @@ def save(
     known = store.run(head.task, head.digest)
     if known is not None and known.whole and not any(each.run.called for each in finished):
         return
-    encode = msgspec.json.Encoder().encode
-    store.keep_samples(head.task, head.order, map(encode, samples))
     store.save_run(head, {each.run.tier: each.tally.rows() for each in finished})
 
 
@@ -140,10 +153,8 @@ def cases(store: RunStore, head: RunHead, tier: str) -> Iterator[Case]:
         DataError: the run has no such tier, or a file of it is missing or broken.
     """
     calls = store.calls(head.task, tier)
-    decode = msgspec.json.Decoder(Sample).decode
     rows = store.rows(head, tier)
-    for raw in store.samples(head.task, head.order):
-        sample = decode(raw)
+    for sample in KeptSamples(store, head.task, head.order):
         for _ in range(head.repeat):
             row = next(rows, None)
             if row is None:

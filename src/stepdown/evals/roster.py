@@ -6,7 +6,7 @@ held, so a set may be far larger than memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
 from typing import TypeAlias
@@ -27,7 +27,6 @@ MARK_BYTES = 16  # of a digest: two of five million rows meet with a chance of 4
 class Roster:
     """A set of `n` samples under the digest of all of them, whatever their order.
 
-    `order` is the digest of the same samples in this order.
     `twins` holds, for each sample, the number of the first one that asks the same; None when no
     two do. `groups` holds a code for each sample, equal for those that are not independent; None
     when all are.
@@ -35,7 +34,6 @@ class Roster:
 
     n: int
     digest: str
-    order: str
     twins: Numbers | None
     groups: Numbers | None
 
@@ -45,24 +43,42 @@ class Roster:
         return self.n if self.groups is None else int(self.groups.max(initial=-1)) + 1
 
 
+class Enrolling:
+    """Makes a roster of samples that pass through."""
+
+    def __init__(self) -> None:
+        self._n, self._grouped = 0, False
+        self._whole, self._asked, self._groups = bytearray(), bytearray(), bytearray()
+        self._encode = msgspec.json.Encoder(order="sorted").encode
+
+    def through(self, samples: Iterable[Sample]) -> Iterator[bytes]:
+        """Yield each sample as JSON, and enrol it."""
+        for sample in samples:
+            plain = self._encode(sample)
+            self._whole += sha256(plain).digest()
+            self._asked += _mark(self._encode(_question(sample)))
+            own = sample.group is None
+            self._grouped = self._grouped or not own
+            self._groups += _mark(f"row {sample.id}" if own else f"group {sample.group}")
+            self._n += 1
+            yield plain
+
+    def roster(self) -> Roster:
+        """Return the roster of all that passed."""
+        return Roster(
+            n=self._n,
+            digest=_set_digest(self._whole),
+            twins=_firsts(self._asked),
+            groups=_codes(self._groups) if self._grouped else None,
+        )
+
+
 def roster_of(samples: Iterable[Sample]) -> Roster:
     """Return the roster of a set."""
-    n, whole, asked, groups, grouped = 0, bytearray(), bytearray(), bytearray(), False
-    encode = msgspec.json.Encoder(order="sorted").encode
-    for sample in samples:
-        whole += sha256(encode(sample)).digest()
-        asked += _mark(encode(_question(sample)))
-        own = sample.group is None
-        grouped = grouped or not own
-        groups += _mark(f"row {sample.id}" if own else f"group {sample.group}")
-        n += 1
-    return Roster(
-        n=n,
-        digest=_set_digest(whole),
-        order=digest_bytes(whole),
-        twins=_firsts(asked),
-        groups=_codes(groups) if grouped else None,
-    )
+    enrolling = Enrolling()
+    for _ in enrolling.through(samples):
+        pass
+    return enrolling.roster()
 
 
 def _question(sample: Sample) -> Sample:

@@ -128,8 +128,12 @@ class RunStore(Protocol):
         """
         ...
 
-    def keep_samples(self, task: str, order: str, samples: Iterable[bytes]) -> None:
-        """Keep samples (each one JSON object) under the digest of their order; once is enough."""
+    def keep_samples(self, task: str, samples: Iterable[bytes]) -> str:
+        """Keep samples, each one JSON object; return the digest of all of them in this order.
+
+        Raises:
+            DataError: they cannot be written.
+        """
         ...
 
     def samples(self, task: str, order: str) -> Iterator[bytes]:

@@ -13,12 +13,13 @@ from stepdown.evals.document import eval_document
 from stepdown.evals.judge_figures import judge_table
 from stepdown.wiring.eval_run import Evaluated
 from stepdown.wiring.evaluating import ready, recorded_notes
+from stepdown.wiring.set_walk import described
 from stepdown.wiring.workspace import Workspace
 
 
 def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[str]) -> Document:
     """Return the report of an eval."""
-    where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
+    where = f"{' and '.join(parts)} rows; {described(workspace)}"
     notes = {one.task.name: notes_on(workspace, one) for one in found}
     whole = eval_document([one.summary for one in found], split=where, notes=notes)
     judges = {one.task.name: (judge_table(one.judge),) for one in found if one.judge is not None}
@@ -48,7 +49,7 @@ def _reference_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
     source = workspace.project.references.get(task.name)
     if source is None:
         return ()
-    n = len(workspace.samples(task))
+    n = sum(1 for _ in workspace.walk(task))
     said = f"Scored by hand-written accepted patterns ({Path(source).name}) on a subset of {n} rows"
     return (f"{said}; they say nothing about tone.",)
 
@@ -71,7 +72,7 @@ def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     table = Table(
         title="One set, one metric, every tier", columns=columns, rows=rows, notes=tuple(notes)
     )
-    where = f"{' and '.join(parts)} rows; {workspace.whole_split.description}"
+    where = f"{' and '.join(parts)} rows; {described(workspace)}"
     section = Section("Eval", (table,))
     return Document(title="Eval", facts=(("rows", where),), sections=(section,))
 

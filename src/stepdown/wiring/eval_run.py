@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,11 +18,10 @@ from stepdown.evals.asking import Scored, row_of
 from stepdown.evals.dataset import Sample
 from stepdown.evals.harness import Asked, Terms, TierRun, run_tier
 from stepdown.evals.judge_figures import JudgeFigures
-from stepdown.evals.limiting import drawn
 from stepdown.evals.pace import Pace
 from stepdown.evals.purse import Purse
-from stepdown.evals.record import Finished, head_of, save
-from stepdown.evals.roster import Roster, roster_of
+from stepdown.evals.record import Finished, KeptSamples, head_of, save
+from stepdown.evals.roster import Enrolling, Roster
 from stepdown.evals.scorers import scorer_of
 from stepdown.evals.summary import Asking, Summary, summarise_tallies
 from stepdown.evals.tally import Tally
@@ -34,10 +33,10 @@ from stepdown.wiring.evaluating import (
     check_tier,
     ready,
     recordings,
-    samples_in,
     unfit,
 )
 from stepdown.wiring.judging import Held, as_asked
+from stepdown.wiring.set_walk import samples_of
 from stepdown.wiring.workspace import Workspace
 
 
@@ -120,21 +119,31 @@ async def evaluate(
         DataError: the disk is full; what had finished is kept.
     """
     terms = how or How()
-    samples = drawn(samples_in(workspace, task, parts), terms.limit)
     left_out = {} if terms.tiers else unfit(workspace, task)
     names = [name for name in terms.tiers or ready(workspace, task) if name not in left_out]
     asked = [_asked(workspace, task, name) for name in names]
-    roster = roster_of(samples)
+    roster, samples = _enrolled(workspace, task, samples_of(workspace, task, parts, terms.limit))
     held = Held(task)
-    shown = as_asked(task, samples)
+    shown = samples if task.judge is None else as_asked(task, tuple(samples))
     finished = [await _one(workspace, each, shown, roster, terms, held) for each in asked]
     try:
-        judge = await held.judge(workspace, samples, finished, terms.purse, terms.watch)
-        done = _summed(workspace, task, samples, roster, finished, terms, left_out, parts)
+        judge = None
+        if task.judge is not None:
+            judge = await held.judge(workspace, tuple(samples), finished, terms.purse, terms.watch)
+        done = _summed(workspace, task, roster, samples.order, finished, terms, left_out, parts)
         return msgspec.structs.replace(done, judge=judge)
     finally:
         for each in finished:
             each.tally.close()
+
+
+def _enrolled(
+    workspace: Workspace, task: Task, samples: Iterable[Sample]
+) -> tuple[Roster, KeptSamples]:
+    """Walk the samples once, and keep them: the run can be read when the data have changed."""
+    enrolling = Enrolling()
+    order = workspace.runs.keep_samples(task.name, enrolling.through(samples))
+    return enrolling.roster(), KeptSamples(workspace.runs, task.name, order)
 
 
 def _asked(workspace: Workspace, task: Task, name: str) -> Asked:
@@ -145,7 +154,7 @@ def _asked(workspace: Workspace, task: Task, name: str) -> Asked:
 async def _one(
     workspace: Workspace,
     asked: Asked,
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     roster: Roster,
     how: How,
     held: Held,
@@ -172,25 +181,26 @@ async def _one(
 def _summed(
     workspace: Workspace,
     task: Task,
-    samples: Sequence[Sample],
     roster: Roster,
+    order: str,
     finished: Sequence[Finished],
     how: How,
     left_out: Mapping[str, str],
     parts: Sequence[str],
 ) -> Evaluated:
-    seed = seed_from(workspace.whole_split.data_digest)
+    seed = seed_from(roster.digest)
     head = head_of(
         task,
         finished,
         roster=roster,
+        order=order,
         seed=seed,
         repeat=how.repeat,
         rows=f"{' and '.join(parts)} rows" + (f", {roster.n:,} drawn" if how.limit else ""),
         date=workspace.environment.now.isoformat(timespec="seconds"),
         version=__version__,
     )
-    save(workspace.runs, head, samples, finished)
+    save(workspace.runs, head, finished)
     shown = {each.run.tier for each in finished} | {task.ceiling}
     narrowed = msgspec.structs.replace(task, tiers=tuple(t for t in task.tiers if t in shown))
     tallies = {tier: Tally(roster.n, how.repeat) for tier in narrowed.tiers}

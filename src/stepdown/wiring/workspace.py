@@ -19,7 +19,7 @@ from stepdown.core.lock import Lock, LockedTier
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ConfigError, DataError
-from stepdown.evals.dataset import Columns, Row, Sample, digest_of, samples_of
+from stepdown.evals.dataset import Columns, Row, Sample, digest_of, iter_samples
 from stepdown.evals.split import Split, regrouped, split
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
@@ -114,24 +114,44 @@ class Workspace:
             DataError: a row is not what it should be; names file and line.
         """
         if task.name not in self._samples:
-            keys = self.project.data
-            if keys is None:
-                raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
-            columns = Columns(
-                id=keys.id,
-                text=keys.input,
-                group=keys.group,
-                segment=keys.segment,
-                history=keys.history,
-                tools=keys.tools,
-                images=keys.images,
-            )
-            rows = self._rows(task)
-            if keys.images is not None:
-                rows = self._with_images(rows, keys.images)
-            source = self.project.references.get(task.name, keys.path)
-            self._samples[task.name] = samples_of(task, rows, source=source, columns=columns)
+            found = tuple(self.walk(task))
+            if not found:
+                raise DataError(
+                    f"{self._source(task)} holds no samples.",
+                    "An eval needs at least one labelled row.",
+                )
+            self._samples[task.name] = found
         return self._samples[task.name]
+
+    def walk(self, task: Task) -> Iterator[Sample]:
+        """Yield the labelled samples of a task one by one, reading them anew.
+
+        Raises:
+            ConfigError: no data are configured.
+            DataError: a row is not what it should be; names file and line.
+        """
+        keys = self.project.data
+        if keys is None:
+            raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
+        columns = Columns(
+            id=keys.id,
+            text=keys.input,
+            group=keys.group,
+            segment=keys.segment,
+            history=keys.history,
+            tools=keys.tools,
+            images=keys.images,
+        )
+        rows = self._rows(task)
+        if keys.images is not None:
+            rows = self._with_images(rows, keys.images)
+        yield from iter_samples(task, rows, source=self._source(task), columns=columns)
+
+    def _source(self, task: Task) -> str:
+        """Return the file that the samples of a task are told to come from."""
+        keys = self.project.data
+        assert keys is not None
+        return self.project.references.get(task.name, keys.path)
 
     def inputs(self, task: Task) -> Mapping[str, str]:
         """Return query id -> bare input, of every row of the data, labelled or not."""

@@ -12,8 +12,10 @@ processes do not tear each other's. It does not know how answers are scored.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 from urllib.parse import quote
@@ -58,11 +60,16 @@ class RunFiles:
             self._let_go(path)
             raise _unwritten(path, f"only {written} of {len(data)} bytes fit")
 
-    def keep_samples(self, task: str, order: str, samples: Iterable[bytes]) -> None:
-        """Write samples unless they are there."""
-        path = self._samples_path(task, order)
-        if not path.exists():
-            _write_lines(path, samples)
+    def keep_samples(self, task: str, samples: Iterable[bytes]) -> str:
+        """Write samples under the digest of their bytes, which is returned.
+
+        Raises:
+            DataError: they cannot be written.
+        """
+        digest, unnamed = sha256(), self._samples_path(task, f"new-{token_hex(4)}")
+        _write_lines(unnamed, _through(digest.update, samples))
+        unnamed.replace(self._samples_path(task, digest.hexdigest()))
+        return f"sha256:{digest.hexdigest()}"
 
     def samples(self, task: str, order: str) -> Iterator[bytes]:
         """Yield kept samples in their order.
@@ -152,6 +159,13 @@ class RunFiles:
 
     def _let_go(self, path: Path) -> None:
         os.close(self._open.pop(path))
+
+
+def _through(see: Callable[[bytes], None], lines: Iterable[bytes]) -> Iterator[bytes]:
+    for line in lines:
+        see(line)
+        see(b"\n")
+        yield line
 
 
 def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
