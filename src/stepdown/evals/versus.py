@@ -43,7 +43,8 @@ class Costs(Struct, frozen=True, kw_only=True):
 class Versus(Struct, frozen=True, kw_only=True):
     """Two runs of one task, `a` before and `b` after; differences are b less a.
 
-    `only_a` and `only_b` count samples that the other run lacks, `unscored` common ones without a
+    `only_a` and `only_b` count samples that the other run lacks, `edited` ids that both have with
+    another text or reference, which are among these. `unscored` counts common ones without a
     score in one of them. `said_otherwise` counts other answers with the same score. Latencies are
     each run's own measured calls: answers that an earlier run had paid for are left out, and
     counted in `reused`.
@@ -64,6 +65,7 @@ class Versus(Struct, frozen=True, kw_only=True):
     groups: int
     only_a: int
     only_b: int
+    edited: int
     unscored: int
     costs: Costs
     latency_a: tuple[Claim, Claim]
@@ -108,6 +110,7 @@ def versus(
         groups=len(known) if groups is None else len(set(groups)),
         only_a=len(first) - len(shared),
         only_b=len(second) - len(shared),
+        edited=len({key[0] for key in first} & {key[0] for key in second}) - len(shared),
         unscored=len(shared) - len(known),
         costs=_costs(pairs, seed),
         latency_a=_latency(first),

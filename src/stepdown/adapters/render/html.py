@@ -69,10 +69,15 @@ def write_html(path: str | os.PathLike[str], document: Document) -> None:
 
     Raises: InputError when the file cannot be written, naming it and the reason.
     """
+    write_page(path, html_document(document))
+
+
+def write_page(path: str | os.PathLike[str], page: str) -> None:
+    """Write a whole page to `path`; raises as `write_html` does."""
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, html_document(document).encode())
+        _replace(target, page.encode())
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise InputError(
