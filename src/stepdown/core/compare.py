@@ -12,6 +12,7 @@ from msgspec import Struct
 
 Comparing = Literal["exact", "text", "number", "money", "date", "boolean", "set", "list"]
 DateOrder = Literal["dmy", "mdy", "ymd"]
+Decimals = Literal[".", ","]
 TOLERANT = ("number", "money")
 
 
@@ -19,15 +20,16 @@ class Compare(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     """How the values of one field are compared.
 
     `exact`: to the letter; `text`: without case, white space and Unicode form; `number` and
-    `money`: as amounts, within `abs` or `rel` of the reference, whichever is wider; `date`: as
-    days, 01/02/2026 read by `order` and, without one, not guessed; `boolean`; `set`: lists
-    without regard to order, scored by F1, or with `all` 1 only when every item is there; `list`:
-    the same in order. `items` says how the items of a list are compared.
+    `money`: as amounts, within `abs` or `rel` of the reference, whichever is wider, 1.234 read by
+    `decimal`; `date`: as days, 01/02/2026 read by `order` and, without one, not guessed;
+    `boolean`; `set`: lists without regard to order, scored by F1, or with `all` 1 only when every
+    item is there; `list`: the same in order. `items` says how the items of a list are compared.
     """
 
     by: Comparing
     abs: float = 0.0
     rel: float = 0.0
+    decimal: Decimals | None = None
     order: DateOrder | None = None
     all: bool = False
     items: Literal["exact", "text", "number", "money", "date", "boolean"] = "text"

@@ -4,6 +4,7 @@ An answer that breaks the task's own shape scores 0 with a kind of failure. A sc
 which tier answered.
 """
 
+from stepdown.evals.scorers.normal import squeezed
 from stepdown.evals.scorers.registry import (
     SCORERS,
     check_scorer,
@@ -12,7 +13,6 @@ from stepdown.evals.scorers.registry import (
     scorer_of,
 )
 from stepdown.evals.scorers.scorer import Score, Scorer, options_of
-from stepdown.evals.scorers.texts import squeezed
 
 __all__ = [
     "SCORERS",

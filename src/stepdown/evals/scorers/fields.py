@@ -7,8 +7,8 @@ from collections.abc import Callable
 from stepdown.core.requesting import read_object
 from stepdown.core.task import OBJECTS, Task
 from stepdown.evals.dataset import Sample
+from stepdown.evals.scorers.normal import squeezed
 from stepdown.evals.scorers.scorer import Score, Scorer
-from stepdown.evals.scorers.texts import squeezed
 
 
 def fields(task: Task, sample: Sample, answer: str) -> Score:

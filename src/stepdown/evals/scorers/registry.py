@@ -13,6 +13,7 @@ from typing import Any
 
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError
+from stepdown.evals.scorers.compared import COMPARED
 from stepdown.evals.scorers.custom import custom_scorer, plugged_scorers
 from stepdown.evals.scorers.fields import FIELDS
 from stepdown.evals.scorers.judged import JUDGED
@@ -20,11 +21,11 @@ from stepdown.evals.scorers.labels import LABELS
 from stepdown.evals.scorers.metrics import METRICS
 from stepdown.evals.scorers.scorer import Scorer, check_options, settings_of
 from stepdown.evals.scorers.texts import TEXTS
+from stepdown.evals.scorers.tool_calls import TOOL_CALLS
 from stepdown.evals.text_metrics import missing
 
-SCORERS: Mapping[str, Scorer] = {
-    scorer.name: scorer for scorer in (*LABELS, *FIELDS, *TEXTS, *METRICS, *JUDGED)
-}
+FAMILIES = (LABELS, FIELDS, COMPARED, TOOL_CALLS, TEXTS, METRICS, JUDGED)
+SCORERS: Mapping[str, Scorer] = {one.name: one for family in FAMILIES for one in family}
 
 
 def scorer_for(name: str, known: Mapping[str, Scorer] = SCORERS) -> Scorer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from stepdown.core.task import Task
 from stepdown.evals.dataset import Sample
 from stepdown.evals.patterns import checklist
+from stepdown.evals.scorers.normal import squeezed
 from stepdown.evals.scorers.scorer import Score, Scorer
 
 
@@ -41,12 +40,6 @@ def keeps_patterns(_task: Task, sample: Sample, answer: str) -> Score:
     lost = sorted(before - wanted.made_in(answer))
     detail = f"lost point {', '.join(str(i + 1) for i in lost)}" if lost else ""
     return Score(1 - len(lost) / len(before), detail=detail)
-
-
-def squeezed(text: str) -> str:
-    """Return the text in NFKC, case-folded, with single spaces; doing it twice changes nothing."""
-    once = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(unicodedata.normalize("NFKC", once.casefold()).split())
 
 
 TEXTS = (
