@@ -35,7 +35,7 @@ class Auto(Struct, frozen=True):
 def suits(task: Task, table: Panel, reference: str) -> bool:
     """Say whether nothing has to be searched: one small tier with a signal, one such promise."""
     lower = [tier for tier in task.tiers if tier != task.ceiling]
-    one = len(lower) == 1 and not task.promise.recall and not task.thresholds
+    one = len(lower) == 1 and task.cascades and not task.promise.recall and not task.thresholds
     return one and task.promise.main(reference) in PROMISES and _signal(table, lower[0]) is not None
 
 

@@ -12,7 +12,7 @@ from stepdown.certify import auto, stating
 from stepdown.certify.case import FEWEST, Case, case_of, given
 from stepdown.certify.evidence import Certified, Evidence, Terms
 from stepdown.certify.finishing import Finished, finish_words, finished, is_measured
-from stepdown.certify.locking import all_tiers, locked_task, polisher_is_recorded
+from stepdown.certify.locking import locked_task, polisher_is_recorded, reaching
 from stepdown.certify.looks import Spent, spend
 from stepdown.certify.needed import rows_needed
 from stepdown.certify.offered import Offer, offers
@@ -130,7 +130,9 @@ def search(case: Case) -> Search:
         _expected(one, searched(sample, one.policy, one.derived, promises)) for one in made.all
     ]
     allowed = [one for one in found if _within(case.task, one)]
-    alone = searched(sample, all_tiers(single(case.task.ceiling), case.order), {}, promises)
+    alone = searched(
+        sample, reaching(single(case.task.ceiling), case.task, case.order), {}, promises
+    )
     along = path(allowed, alone)
     wanted = raw_signals((one.policy, one.derived) for one in along)
     if sample.n < case.tune.n and wanted <= set(case.tune.signals):

@@ -21,6 +21,11 @@ def all_tiers(policy: Policy, order: tuple[str, ...]) -> Policy:
     return structs.replace(policy, tiers=order)
 
 
+def reaching(policy: Policy, task: Task, order: tuple[str, ...]) -> Policy:
+    """Let a policy know every tier, unless the task's answers never mix (`Task.cascades`)."""
+    return all_tiers(policy, order) if task.cascades else policy
+
+
 def polisher_is_recorded(task: Task, terms: Terms) -> bool:
     """Say whether the tier that polishes is a recording, which cannot."""
     by = task.polish_by or task.ceiling

@@ -1,7 +1,8 @@
 """Everything that is offered to the search: single tiers, cascades, bought signals, learned routes.
 
 The static hull is always among it: single tiers and their random mixes. What was learned comes
-with the score that it had on rows which its fit did not see.
+with the score that it had on rows which its fit did not see. Vectors of two models never mix: an
+embed task is offered single tiers, none of which falls back on another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from stepdown.certify.supply import DRAW, Sources, has_prompts, supplied, with_t
 from stepdown.certify.verifier import with_shapes
 from stepdown.certify.worth import Verdict
 from stepdown.core.derived import SIZE, Derived
-from stepdown.core.policy import Policy
+from stepdown.core.policy import Policy, single
 from stepdown.core.replay_array import Panel
 
 FEWEST_ROUTED = 40  # tune rows under which nothing is learned of routes: folds of eight
@@ -45,6 +46,10 @@ class Offers(Struct, frozen=True):
 def offers(case: Case, sample: Panel) -> Offers:
     """Return what is searched on a sample of the tune rows."""
     sample = _as_told(sample, case.table)
+    if not case.task.cascades:
+        there = [tier for tier in case.order[:-1] if tier in sample.available]
+        alone = tuple(Offer(single(tier), {}) for tier in there)
+        return Offers(alone, sample, Sources(case.rows.seed), None)
     plain = [
         *candidates(sample, case.order),
         *agreeing_cascades(sample, case.order),

@@ -8,7 +8,7 @@ from stepdown.certify import auto, stating
 from stepdown.certify.case import Case, Given, binary_scores
 from stepdown.certify.evidence import Certified, Evidence, Terms
 from stepdown.certify.finishing import finish_words, finished, is_measured
-from stepdown.certify.locking import all_tiers, locked_task, polisher_is_recorded
+from stepdown.certify.locking import all_tiers, locked_task, polisher_is_recorded, reaching
 from stepdown.certify.looks import SHOWN, rows_digest, spend
 from stepdown.core.digest import digest, seed_from
 from stepdown.core.lock import LockedTask
@@ -76,7 +76,7 @@ def without_ceiling(task: Task, evidence: Evidence, terms: Terms, table: Panel) 
         why=f"The ceiling {task.ceiling!r} is unavailable for this task, so nothing can be "
         f"certified; {task.fallback!r} is declared in stepdown.toml.",
     )
-    policy = all_tiers(single(task.fallback), task.tiers)
+    policy = reaching(single(task.fallback), task, task.tiers)
     locked = locked_task(task, terms, {}, policy, {}, guarantee, table, replay_array(policy, table))
     return _alone(task, locked, table, table.n)
 
@@ -95,7 +95,7 @@ def without_tune(task: Task, evidence: Evidence, terms: Terms, rows: Given) -> C
         binary=binary_scores(task, evidence, (table,)),
         clustered=evidence.clustered,
     )
-    policy, sure = all_tiers(made.policy, task.tiers), made.found.certified
+    policy, sure = reaching(made.policy, task, task.tiers), made.found.certified
     spent = spend(
         terms.looks,
         table.query_ids,

@@ -110,6 +110,9 @@ def _shape_problem(said: TaskKeys, data: DataKeys | None) -> str:
         return f"a {said.kind} task needs at least two different `labels`."
     if said.labels and said.kind in ("tool_call", "embed"):
         return f"a {said.kind} task has no `labels`."
+    mixing = [key for key in ("thresholds", "signals") if getattr(said, key)]
+    if said.kind == "embed" and mixing:
+        return f"an embed task has no `{mixing[0]}`: vectors of two models never mix."
     return _object_problem(said) or _tools_problem(said, data)
 
 

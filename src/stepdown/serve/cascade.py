@@ -20,7 +20,7 @@ from stepdown.core.decide import Decision
 from stepdown.core.fitness import lacks
 from stepdown.core.passing import as_asked, read_as_it_is
 from stepdown.core.policy import Action, confidence_of, polished, tiers_in
-from stepdown.core.request import Chunk, Completion, Message, Request
+from stepdown.core.request import Chunk, Completion, Context, Message, Request
 from stepdown.core.requesting import (
     Answer,
     polish_request,
@@ -99,12 +99,14 @@ class Cascade:
         messages: tuple[Message, ...] | None = None,
         asked: Asked | None = None,
         clock: Clock = Clock(),
+        context: Context = Context(),
     ) -> None:
         self.step = step
         self.text = text
         self.request_id = request_id
         self.messages = messages
         self.asked = asked
+        self.context = context
         self.walk = Walk(step.policy, known, step.derived)
         self.books = Books(step, request_id, clock)
         self.answers: dict[str, tuple[str, Completion]] = {}
@@ -210,7 +212,9 @@ class Cascade:
         """Return what a tier is asked: its own prompt, or what the caller wrote."""
         task, asked = self.step.task, self.asked
         able = self.step.models[tier].capabilities
-        request = request_for(task, tier, self.request_id, text, capabilities=able)
+        request = request_for(
+            task, tier, self.request_id, text, context=self.context, capabilities=able
+        )
         if request.logprobs and tier not in self.step.weighed:
             request = msgspec.structs.replace(request, logprobs=False, top_logprobs=0)
         if self.messages is None or (asked is None and task.prompt_for(tier) is not None):
@@ -223,8 +227,10 @@ class Cascade:
         """Return the answer in a completion; of a request that is passed on, as it came."""
         if self.asked is not None:
             return read_as_it_is(done)
-        answer = read_answer(self.step.task, tier, done)
-        return Answer(answer.text or "") if done.tool_calls else answer
+        task = self.step.task
+        answer = read_answer(task, tier, done, self.context)
+        unasked = done.tool_calls and task.kind != "tool_call"
+        return Answer(answer.text or "") if unasked else answer
 
     def take(self, tier: str, done: Completion, attempt: Attempt) -> None:
         """Read a tier's answer and its signals."""

@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from stepdown.core.asked import Asked
 from stepdown.core.call import Call
+from stepdown.core.chat import plain_tool
 from stepdown.core.contract import ANSWER, Contract
 from stepdown.core.exposure import Arm
 from stepdown.core.hints import Hints
 from stepdown.core.lock import Lock, LockedTask
 from stepdown.core.policy import Action, Policy, single
-from stepdown.core.request import Message
-from stepdown.core.task import PLACES, Task
+from stepdown.core.request import Context, Message, Tool, encode_answer
+from stepdown.core.task import PLACES, TEXTS, Task
 from stepdown.core.trace import GuaranteeState
 from stepdown.errors import InputError
 from stepdown.serve.step import Step
 
 DIRECT = "tier:"
-PROSE = ("draft", "summarise", "polish")  # kinds whose answers a tier can rewrite
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """What will be run for a call, and what is already known to lie outside the guarantee.
 
     `asked` is there where the request is passed on as it is. `streams` says whether an answer can
-    be sent while it is written: it is free text that nothing is rendered around. `arm` and
-    `session` are of a ramp; `shadow` is what runs beside the answer of today's model.
+    be sent while it is written: it is free text that nothing is rendered around. `context` holds
+    the tools of the call where the task takes them from there. `arm` and `session` are of a ramp;
+    `shadow` is what runs beside the answer of today's model.
     """
 
     step: Step
@@ -43,6 +45,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     outside: str | None = None
     matched: bool = True
     asked: Asked | None = None
+    context: Context = Context()
     streams: bool = False
     arm: Arm | None = None
     session: str | None = None
@@ -139,7 +142,7 @@ def tightened(step: Step, hints: Hints) -> Step:
     if hints.boundary is not None and PLACES.index(hints.boundary) < PLACES.index(task.boundary):
         task = msgspec.structs.replace(task, boundary=hints.boundary)
     policy = step.policy
-    if hints.customer_facing and not task.customer_facing and task.kind in PROSE:
+    if hints.customer_facing and not task.customer_facing and task.kind in TEXTS:
         policy = polished_before_sent(policy, task.polish_by or policy.ceiling)
     if task is step.task and policy is step.policy:
         return step
@@ -167,9 +170,24 @@ def polished_before_sent(policy: Policy, by: str) -> Policy:
 def _input(task: Task, call: Call) -> str | None:
     """Return the bare text, None where the contract does not cover what the caller asks for."""
     asked = call.asked
-    if asked.tools or asked.n > 1 or asked.logprobs:
+    if not _same_tools(task, asked) or asked.n > 1 or asked.logprobs:
         return None
     return task.contract.take_input(call.messages)
+
+
+def _same_tools(task: Task, asked: Asked) -> bool:
+    """Tell whether a call may use the tools that were certified: those of the task, or its own."""
+    if task.kind != "tool_call":
+        return not asked.tools
+    free = asked.tool_choice is None or asked.tool_choice.mode == "auto"
+    if not asked.tools or not free:
+        return bool(task.tools) and free
+    return not task.tools or _plain(asked.tools) == _plain(task.tools)
+
+
+def _plain(tools: Sequence[Tool]) -> list[str]:
+    """Return tools in any order, as text: what they are called, say, and take."""
+    return sorted(encode_answer(plain_tool(tool)) for tool in tools)
 
 
 def _by_contract(
@@ -181,13 +199,15 @@ def _by_contract(
         messages=call.messages,
         state=state,
         outside=outside,
+        context=Context(tools=call.asked.tools) if _brings_tools(step.task) else Context(),
         streams=_is_bare_text(step.task) and _is_text(call.asked),
     )
 
 
 def as_it_is(call: Call, step: Step, state: GuaranteeState, outside: str | None) -> Plan:
     """Pass a request on, and its answer: nobody knows which shape the caller expects."""
-    task = msgspec.structs.replace(step.task, contract=Contract(), labels=(), fields=())
+    plain: dict[str, Any] = {"labels": (), "fields": (), "json_schema": {}, "tools": ()}
+    task = msgspec.structs.replace(step.task, kind="draft", contract=Contract(), **plain)
     return Plan(
         step=msgspec.structs.replace(step, task=task),
         text=_last_text(call.messages),
@@ -200,8 +220,13 @@ def as_it_is(call: Call, step: Step, state: GuaranteeState, outside: str | None)
     )
 
 
+def _brings_tools(task: Task) -> bool:
+    return task.kind == "tool_call" and not task.tools
+
+
 def _is_bare_text(task: Task) -> bool:
-    return not task.labels and task.schema is None and task.contract.output == ANSWER
+    text = task.kind in TEXTS and not task.labels and task.schema is None
+    return text and task.contract.output == ANSWER
 
 
 def _is_text(asked: Asked) -> bool:

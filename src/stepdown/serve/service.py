@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from stepdown.core.asked import Asked
-from stepdown.core.call import Call, Reply
+from stepdown.core.call import Call, Choice, Reply
 from stepdown.core.decide import Decision
 from stepdown.core.digest import draw, seed_from
 from stepdown.core.keeping import Keeping, without_texts
 from stepdown.core.lock import Lock
 from stepdown.core.policy import Action
+from stepdown.core.request import Completion
+from stepdown.core.tool_answer import NO_CALL, tool_calls
 from stepdown.core.trace import Trace
 from stepdown.errors import ModelError, Unavailable
 from stepdown.ports.handler import Sink
@@ -113,9 +115,9 @@ class Service:
         return draw(self._seed, f"{plan.step.task.name}:{call.id}")
 
     def _cascade(self, call: Call, plan: Plan) -> Cascade:
-        step = plan.step
+        step, said = plan.step, (plan.messages, plan.asked, self._clock, plan.context)
         known = {"draw": self._drawn(call, plan), **step.foretold(plan.text, call.hints.segment)}
-        return Cascade(step, plan.text, call.id, known, plan.messages, plan.asked, self._clock)
+        return Cascade(step, plan.text, call.id, known, *said)
 
     def _relay(self, cascade: Cascade, call: Call, plan: Plan, sink: Sink, start: float) -> None:
         """Let the cascade send an answer while it is written."""
@@ -213,18 +215,33 @@ def _reply(call: Call, plan: Plan, outcome: Outcome, trace: Trace) -> Reply:
     done = outcome.completion
     if done is None or outcome.answer is None:
         raise _no_answer(plan, outcome)
+    sent = _sent(call, plan, done, outcome.answer)
     return Reply(
-        text=plan.step.task.contract.render(outcome.answer),
+        text=sent.text,
         model=call.model,
         trace=trace,
-        finish_reason=done.finish_reason,
-        tool_calls=done.tool_calls,
+        finish_reason=sent.finish_reason,
+        tool_calls=sent.tool_calls,
         logprobs=done.logprobs if plan.asked is not None and plan.asked.logprobs else None,
         usage=done.usage,
         recorded=done.recorded,
         note=_note(plan, outcome),
         ignored=_ignored(call, plan),
     )
+
+
+def _sent(call: Call, plan: Plan, done: Completion, answer: str) -> Choice:
+    """Return the answer in the caller's shape: calls are native where the caller sent tools."""
+    task = plan.step.task
+    if task.kind != "tool_call":
+        text = task.contract.render(answer)
+        return Choice(text=text, finish_reason=done.finish_reason, tool_calls=done.tool_calls)
+    if not call.asked.tools:
+        return Choice(text=task.contract.render(answer))
+    if answer == NO_CALL:
+        return Choice(text="" if done.text.strip() == NO_CALL else done.text)
+    calls = done.tool_calls or tool_calls(answer)
+    return Choice(text="", finish_reason="tool_calls", tool_calls=calls)
 
 
 def _no_answer(plan: Plan, outcome: Outcome) -> ModelError:

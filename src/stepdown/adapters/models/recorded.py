@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from stepdown.core.chat import plain_tool
 from stepdown.core.digest import digest_bytes
 from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage, encode_answer
 from stepdown.errors import DataError, Unavailable
@@ -72,7 +73,9 @@ class RecordedModel:
                 "Configure a live frontier tier, for example --frontier openai:MODEL.",
             )
         text = self._render(answer)
+        told = [plain_tool(tool) for tool in request.tools]
         said = sum(self._estimate(message.text) for message in request.messages)
+        said += self._estimate(_json(told)) if told else 0
         usage = Usage(input_tokens=said, output_tokens=self._estimate(text), estimated=True)
         return Completion(text=text, usage=usage, model="recorded", recorded=True)
 
