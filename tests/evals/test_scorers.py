@@ -8,6 +8,7 @@ from eval_fakes import DRAFT_TASK, FIELD_TASK, LABEL_TASK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stepdown.core.task import Task
 from stepdown.errors import ConfigError
 from stepdown.evals import references
 from stepdown.evals.dataset import Sample
@@ -19,7 +20,9 @@ POINTS: list[Any] = [
     ["sorry", "apolog"],
     {"accept": ["5.{1,20}days"], "refuse": ["50 days"]},
 ]
-REFERENCES = {
+CALLED = [{"name": "f", "accepted": {"x": [1]}}]
+CALL_TASK = Task(name="calls", kind="tool_call", tiers=("a",), scorer="tool_calls")
+REFERENCES: dict[str, Any] = {
     "exact": "an answer",
     "label": "refund",
     "fields": {"order": "A1", "amount": None},
@@ -30,12 +33,20 @@ REFERENCES = {
     **{name: ["You get a refund.", "A refund comes."] for name in references.TEXT_METRICS},
     **{name: {"must": ["refund"], "must_not": ["lawyer"]} for name in references.CHECKLISTS},
     "judge": None,
+    "compared": {"order": "A1", "amount": None},
+    "compared_all": {"order": "A1", "amount": None},
+    "tool_calls": CALLED,
+    "tool_calls_f1": CALLED,
+    "tool_names": CALLED,
 }
 TASKS = {
     "label": LABEL_TASK,
     "patterns": DRAFT_TASK,
     "exact": DRAFT_TASK,
     "keeps_patterns": DRAFT_TASK,
+    "tool_calls": CALL_TASK,
+    "tool_calls_f1": CALL_TASK,
+    "tool_names": CALL_TASK,
 }
 DRAFT = "We are sorry. You get a refund."
 
