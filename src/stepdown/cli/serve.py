@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stepdown.cli.options import HERE, ProjectOption
 from stepdown.cli.session import Session, open_workspace, session
+from stepdown.errors import StepdownError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from socket import socket
+
+    from stepdown.adapters.gateway.server import Worker
     from stepdown.core.exposure import Exposure
+    from stepdown.wiring.reloading import Desk
     from stepdown.wiring.workspace import Workspace
+
+GRACE_S = 30.0  # what requests under way get after SIGTERM; orchestrators kill after 30 s or more
 
 
 def serve(
@@ -26,25 +35,89 @@ def serve(
         list[str] | None,
         typer.Option(metavar="TASK=SHARE", help="Start with this share of a task; 0.05, 20%."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port; about one a core.")
+    ] = 1,
 ) -> None:
     """Serve the lock on an OpenAI-compatible address: /v1/chat/completions, /v1/models, /healthz.
 
     Ask for a task by its name as the model. Refuses a lock whose digests do not match the files.
     An address other than loopback needs the API key of [serve] api_key_env in the environment.
     What `stepdown serve share` or `stepdown rollback` said earlier holds over --shadow and --share.
+    SIGHUP reloads stepdown.toml and the lock without dropping a request; SIGTERM finishes what is
+    under way, then stops.
     """
     with session("serve") as talk:
-        from stepdown.adapters.gateway.server import serve as listen
-        from stepdown.wiring.serving import gateway
+        from contextlib import ExitStack
+
+        from stepdown.adapters.gateway.server import Workers, bind_all, raise_file_limit
+        from stepdown.wiring.serving import LockedDoor, api_key
 
         workspace = open_workspace(talk, project)
         said = workspace.project.serve
         where, door = host or said.host, said.port if port is None else port
         start = _start(workspace, share or [], shadow=shadow)
-        with gateway(workspace, where, start) as (app, service):
-            _say_tasks(talk, workspace, service.status()["tasks"])
-            listen(app, where, door, on_ready=lambda url: _ready(talk, url))
+        guard = LockedDoor(api_key(workspace, where) is not None)
+        with ExitStack() as stack:
+            listeners = bind_all(where, door, guard, workers)
+            for listener in listeners:
+                stack.callback(listener.close)
+            raise_file_limit()
+            if workers == 1:
+                _answer(talk, workspace, where, start, listeners[0])
+                return
+            kept = Workers(listeners, grace_s=GRACE_S, told=talk.warn).keep(
+                lambda: _ready(talk, listeners[0], f"{workers} workers")
+            )
+            if not isinstance(kept, int):
+                _answer(talk, workspace, where, start, kept.listener, kept)
+            elif kept:
+                raise SystemExit(kept)
+
+
+def _answer(
+    talk: Session,
+    workspace: Workspace,
+    host: str,
+    start: Mapping[str, Exposure],
+    listener: socket,
+    worker: Worker | None = None,
+) -> None:
+    """Answer in this process, alone or as one of several; the first speaks for all."""
+    from stepdown.adapters.gateway.server import serve_on
+    from stepdown.wiring.serving import gateway
+
+    def ready(_url: str) -> None:
+        if worker is None:
+            _ready(talk, listener)
+        else:
+            worker.is_ready()
+
+    is_first = worker is None or worker.number == 0
+    with gateway(workspace, host, start) as (app, desk):
+        if is_first:
+            _say_tasks(talk, workspace, desk.status()["tasks"])
+        serve_on(
+            listener,
+            app,
+            on_ready=ready,
+            on_reload=partial(_reload, talk, desk, is_first=is_first),
+            grace_s=GRACE_S,
+            parent_fd=None if worker is None else worker.parent_fd,
+        )
+    if is_first:
         talk.say("Stopped; the ledger is flushed.")
+
+
+async def _reload(talk: Session, desk: Desk, *, is_first: bool) -> None:
+    """Serve the lock as it is now; one that cannot be served leaves the old one in its place."""
+    try:
+        said = await desk.reload()
+    except StepdownError as error:
+        talk.warn(f"Not reloaded, the lock from before stays: {error.message} {error.hint}".strip())
+    else:
+        if is_first:
+            talk.say(said)
 
 
 def _start(workspace: Workspace, said: list[str], *, shadow: bool) -> dict[str, Exposure]:
@@ -70,5 +143,9 @@ def _say_tasks(talk: Session, workspace: Workspace, tasks: Any) -> None:
             )
 
 
-def _ready(talk: Any, url: str) -> None:
-    talk.say(f"Listening on {url} (OpenAI base URL: {url}/v1). Stop with Ctrl-C.")
+def _ready(talk: Session, listener: socket, by: str = "") -> None:
+    from stepdown.adapters.gateway.server import base_url
+
+    url = base_url(listener)
+    told = f", {by}" if by else ""
+    talk.say(f"Listening on {url} (OpenAI base URL: {url}/v1){told}. Stop with Ctrl-C.")

@@ -43,6 +43,7 @@ class ModelShop:
         self._shared: dict[str, Model] = {}
         self._encoders: dict[str, Encoder] = {}
         self._embedders: dict[str, Embedder] = {}
+        self._lent: frozenset[int] = frozenset()
 
     @cached_property
     def registry(self) -> Registry:
@@ -84,9 +85,25 @@ class ModelShop:
         """Build the model anew at its next use, because it was trained again."""
         self._built.pop((task.name, tier), None)
 
+    def lend_to(self, heir: ModelShop) -> None:
+        """Let another shop use what is loaded or connected already, as far as it asks the same.
+
+        From then on the heir lets go of it.
+        """
+        ours, theirs = self._project.tiers, heir._project.tiers
+        lent = {
+            key: model
+            for key, model in self._shared.items()
+            if key not in ours or ours[key] == theirs.get(key)  # not the name of a hosted tier
+        }
+        heir._shared.update(lent)
+        heir._encoders.update(self._encoders)
+        self._lent = frozenset(map(id, lent.values()))
+
     async def aclose(self) -> None:
-        """Let go of every model."""
-        for model in {id(m): m for m in [*self._built.values(), *self._shared.values()]}.values():
+        """Let go of every model that is not lent."""
+        held = {id(m): m for m in [*self._built.values(), *self._shared.values()]}
+        for model in (model for key, model in held.items() if key not in self._lent):
             await model.aclose()
         for embedder in self._embedders.values():
             await embedder.aclose()

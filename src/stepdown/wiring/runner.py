@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.core.bought import check_purchases
@@ -23,9 +23,11 @@ from stepdown.serve.service import Service
 from stepdown.serve.step import Step
 from stepdown.wiring.bookkeeping import Bookkeeper
 from stepdown.wiring.environment import Environment
-from stepdown.wiring.foretelling import live_triage
 from stepdown.wiring.lockfile import check_task
 from stepdown.wiring.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stepdown.wiring.foretelling import Foretell
 
 
 class Stepdown:
@@ -184,9 +186,18 @@ def _step(workspace: Workspace, task: Task, locked: LockedTask) -> Step:
         models={tier: workspace.model(task, tier) for tier in locked.tiers},
         confidence=locked.confidence,
         derived=locked.signals,
-        triage=live_triage(locked, workspace.lock_path.parent),
+        triage=_triage(locked, workspace.lock_path.parent),
         estimate=estimate_tokens,
     )
+
+
+def _triage(locked: LockedTask, beside: Path) -> Foretell | None:
+    """Return what foretells the triage signals; most policies read none and need no numpy."""
+    if locked.triage is None:
+        return None
+    from stepdown.wiring.foretelling import live_triage
+
+    return live_triage(locked, beside)
 
 
 def _today() -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,11 +20,13 @@ from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ConfigError, DataError
 from stepdown.evals.dataset import Columns, Row, Sample, digest_of, iter_samples
-from stepdown.evals.split import Split, regrouped, split
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import explain_no_project, read_lock
 from stepdown.wiring.models import ModelShop
+
+if TYPE_CHECKING:
+    from stepdown.evals.split import Split
 
 PARTS = ("train", "tune", "certify")
 
@@ -267,6 +269,8 @@ class Workspace:
                 f"{keys.path} holds no rows with {keys.id!r} and {keys.input!r}.",
                 "An eval needs labelled rows; see [data] in stepdown.toml.",
             )
+        from stepdown.evals.split import split  # numpy, which a gateway does without
+
         return split(rows, keys.shares, by_group=keys.group is not None)
 
     def part(self, task: Task, part: str) -> tuple[Sample, ...]:
@@ -274,6 +278,8 @@ class Workspace:
         found = self.whole_split
         inside = {sample.id for sample in found.parts[part]}
         mine = [sample for sample in self.samples(task) if sample.id in inside]
+        from stepdown.evals.split import regrouped
+
         return regrouped(mine, found.groups)
 
     def split_digests(self, task: Task) -> dict[str, str]:

@@ -31,6 +31,40 @@ def bind(host: str, port: int, app: Guarded) -> socket.socket:
     Raises:
         InputError: the address is not loopback and the app has no key; it cannot be had.
     """
+    _check(host, port, app)
+    try:
+        kind, _, _, _, address = _resolve(host, port)
+        return _listening(kind, address)
+    except OSError as error:
+        raise _cannot_bind(host, port, error) from error
+
+
+def bind_all(host: str, port: int, app: Guarded, count: int) -> list[socket.socket]:
+    """Return so many sockets that share one address; the system spreads callers over them.
+
+    Raises:
+        InputError: as `bind`, or the system cannot share a port.
+    """
+    if count == 1:
+        return [bind(host, port, app)]
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise InputError("This system cannot share a port.", "Leave --workers out.")
+    # Sockets that share a port do not see that others have it: this one does.
+    bind(host, port, app).close()
+    found: list[socket.socket] = []
+    try:
+        kind, _, _, _, address = _resolve(host, port)
+        for _ in range(count):
+            found.append(_listening(kind, address, shared=True))
+            address = found[0].getsockname()
+    except OSError as error:
+        for listener in found:
+            listener.close()
+        raise _cannot_bind(host, port, error) from error
+    return found
+
+
+def _check(host: str, port: int, app: Guarded) -> None:
     if not app.has_key and not is_loopback(host):
         raise InputError(
             f"{host} can be reached from other machines, and no API key is set.",
@@ -38,11 +72,6 @@ def bind(host: str, port: int, app: Guarded) -> socket.socket:
         )
     if not 0 <= port <= _LAST_PORT:  # getaddrinfo would take it modulo 65536
         raise InputError(f"port {port} is not one.", f"Ports are 0 (a free one) to {_LAST_PORT}.")
-    try:
-        kind, _, _, _, address = _resolve(host, port)
-        return _listening(kind, address)
-    except OSError as error:
-        raise _cannot_bind(host, port, error) from error
 
 
 def _resolve(host: str, port: int) -> Any:
@@ -51,11 +80,13 @@ def _resolve(host: str, port: int) -> Any:
     return min(found, key=lambda entry: entry[0] != socket.AF_INET)
 
 
-def _listening(kind: int, address: Any) -> socket.socket:
+def _listening(kind: int, address: Any, *, shared: bool = False) -> socket.socket:
     listener = socket.socket(kind, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
     except BaseException:

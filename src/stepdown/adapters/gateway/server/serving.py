@@ -146,12 +146,13 @@ def serve_on(
     on_reload: Reload | None = None,
     grace_s: float = 30,
     limits: ServerLimits = ServerLimits(),
+    parent_fd: int | None = None,
 ) -> None:
-    """Serve a socket that listens; otherwise as `serve`."""
+    """Serve a socket that listens; otherwise as `serve`. Stop when `parent_fd` is at its end."""
 
     async def main() -> None:
         told = Told(on_reload)
-        with told.by_signals():
+        with told.by_signals(), told.by_parent(parent_fd):
             server = Server(app, limits)
             await server.start(listener)
             if on_ready is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+_log = logging.getLogger("stepdown.gateway")
 
 Reload = Callable[[], Coroutine[Any, Any, None]]
 
@@ -49,6 +52,24 @@ class Told:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
+    @contextmanager
+    def by_parent(self, end: int | None) -> Iterator[None]:
+        """Stop when the other end of a pipe is gone, for as long as the block runs."""
+        if end is None:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+
+        def gone() -> None:
+            loop.remove_reader(end)
+            self.to_stop.set()
+
+        loop.add_reader(end, gone)
+        try:
+            yield
+        finally:
+            loop.remove_reader(end)
+
     def _interrupt(self) -> None:
         if self.to_stop.is_set():
             self._hurry.set()
@@ -58,4 +79,7 @@ class Told:
         while self._on_reload is not None:
             await self._reload.wait()
             self._reload.clear()
-            await self._on_reload()
+            try:
+                await self._on_reload()
+            except Exception:  # noqa: BLE001 the edge: what is served goes on
+                _log.exception("the reload failed; what was served before goes on")
