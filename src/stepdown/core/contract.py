@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from stepdown.core.digest import digest
-from stepdown.core.request import Message
+from stepdown.core.request import Message, encode_answer
 
 INPUT = "{input}"
 ANSWER = "{answer}"
 LABELS = "{labels}"
 TOOLS = "{tools}"
+SYSTEM_ROLES = ("system", "developer")
 _PLACE = re.compile(r"\{(?:input|labels|tools)\}")
 
 
@@ -56,6 +59,13 @@ class Prompt(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
         return (Message(role="system", content=_filled(self.system, known)), *said)
 
 
+class Taken(Struct, frozen=True):
+    """What a contract takes from a request: the bare text, and the messages before it."""
+
+    text: str
+    history: tuple[Message, ...] = ()
+
+
 class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What today's caller sends and expects.
 
@@ -63,11 +73,16 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     message with `{input}` where the bare text stands. `output` is their answer with `{answer}`
     where the canonical answer stands; the rest of it is what their parser expects around it.
     White space is not significant when a request is compared.
+
+    `path` says where the bare text stands in the JSON that is found at `{input}`, as a dotted path
+    of keys. With `turns = "many"` messages may stand before the last one: the conversation so far.
     """
 
     user: str = INPUT
     system: str | None = None
     output: str = ANSWER
+    path: str = ""
+    turns: Literal["one", "many"] = "one"
 
     def __post_init__(self) -> None:
         """Refuse templates that lose the input or the answer."""
@@ -81,20 +96,42 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
         """Digest of the contract, as the lock holds it."""
         return digest(self)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing fixed tells a request of this contract from any other."""
+        return self.user == INPUT and self.system is None and not self.path
+
     def take_input(self, messages: Sequence[Message]) -> str | None:
         """Return the bare text of a request, or None when the request does not match."""
-        if not messages or messages[-1].role != "user":
-            return None
-        system = [m.text for m in messages if m.role in ("system", "developer")]
+        taken = self.take(messages)
+        return None if taken is None else taken.text
+
+    def take(self, messages: Sequence[Message]) -> Taken | None:
+        """Return the bare text of a request and what was said before it, None when it differs.
+
+        Where a conversation ends with the result of a tool there is no text: all of it is history.
+        """
+        system = [m.text for m in messages if m.role in SYSTEM_ROLES]
         if self.system is not None and _squeeze(" ".join(system)) != _squeeze(self.system):
             return None
-        if len(messages) != len(system) + 1 or not isinstance(messages[-1].content, str):
+        said = [m for m in messages if m.role not in SYSTEM_ROLES]
+        if not said or (len(said) > 1 and self.turns == "one"):
             return None
-        return _between(self.user, INPUT, messages[-1].text)
+        if said[-1].role == "tool":
+            return Taken("", tuple(messages)) if self.is_bare else None
+        text = self._text(said[-1])
+        return None if text is None else Taken(text, tuple(messages[:-1]) if said[:-1] else ())
+
+    def _text(self, last: Message) -> str | None:
+        if last.role != "user" or not last.is_text:
+            return None
+        found = _between(self.user, INPUT, last.text)
+        return _at(self.path, found) if self.path and found is not None else found
 
     def wrap(self, text: str) -> tuple[Message, ...]:
         """Return the messages that today's caller would send for a bare text."""
-        said = (Message(role="user", content=self.user.replace(INPUT, text)),)
+        held = _held(self.path, text) if self.path else text
+        said = (Message(role="user", content=self.user.replace(INPUT, held)),)
         return said if self.system is None else (Message("system", self.system), *said)
 
     def render(self, answer: str) -> str:
@@ -104,6 +141,25 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     def parse(self, text: str) -> str | None:
         """Return the canonical answer inside a text of the caller's shape, or None."""
         return _between(self.output, ANSWER, text)
+
+
+def _at(path: str, text: str) -> str | None:
+    """Return the text at a path in a JSON object, None where there is none."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _held(path: str, text: str) -> str:
+    """Return the smallest JSON object that holds a text at a path."""
+    held: object = text
+    for key in reversed(path.split(".")):
+        held = {key: held}
+    return encode_answer(held)
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:

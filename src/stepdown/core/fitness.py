@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stepdown.core.asked import Asked
 from stepdown.core.request import Capabilities, ImagePart, Message, Request
 
 BYTES = 4  # the most that one character takes in UTF-8
@@ -19,11 +20,20 @@ def lacks(
     """
     if able.tasks is not None and request.task not in able.tasks:
         return f"it answers {', '.join(able.tasks)} only"
+    if isinstance(request.asked, Asked) and (why := _beyond(request, able)) is not None:
+        return why
     if request.tools and not able.tools:
         return "it calls no tools"
     if not able.vision and any(_shows(message) for message in request.messages):
         return "it reads no images"
     return None if estimate is None else _too_long(request, able.context_tokens, estimate)
+
+
+def _beyond(request: Request, able: Capabilities) -> str | None:
+    """Return what a request that is passed on asks of a tier that reads no messages, or no odds."""
+    if not able.chat:
+        return "it reads bare inputs, not messages"
+    return "it gives no log-probabilities" if request.logprobs and not able.logprobs else None
 
 
 def _shows(message: Message) -> bool:

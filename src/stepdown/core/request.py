@@ -53,6 +53,14 @@ class Message(Struct, frozen=True, omit_defaults=True):
         parts = self.content or ()
         return "\n".join(part.text for part in parts if isinstance(part, TextPart))
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds text and nothing else."""
+        if isinstance(self.content, str):
+            return True
+        parts = self.content or ()
+        return bool(parts) and all(isinstance(part, TextPart) for part in parts)
+
 
 class Context(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What stands around the bare text of one input.
@@ -160,7 +168,11 @@ class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Capabilities(Struct, frozen=True, omit_defaults=True):
-    """What a tier can do; a request that needs more escalates with reason `incapable`."""
+    """What a tier can do; a request that needs more escalates with reason `incapable`.
+
+    `chat`: it reads messages, and not only the bare input. `wire`: the wire whose own parameters
+    reach it, "openai" or "anthropic".
+    """
 
     context_tokens: int | None = None
     vision: bool = False
@@ -171,6 +183,8 @@ class Capabilities(Struct, frozen=True, omit_defaults=True):
     stream: bool = False
     tasks: tuple[str, ...] | None = None
     polish: bool = True
+    chat: bool = True
+    wire: str = ""
 
 
 def encode_answer(value: Any) -> str:

@@ -30,6 +30,7 @@ from stepdown.core.tool_answer import (
     NoCallsError,
     calls_schema,
     calls_text,
+    misfit,
     unknown_call,
     written_calls,
 )
@@ -247,7 +248,8 @@ def _calls(task: Task, tier: str, completion: Completion, tools: tuple[Tool, ...
         return Answer(None, "invalid_output", f"no tool calls in the answer: {error}")
     if unknown is not None:
         return Answer(None, "invalid_output", f"calls {unknown!r}, which is not among the tools")
-    return Answer(found)
+    wrong = misfit(found, tools)
+    return Answer(None, "invalid_output", wrong) if wrong else Answer(found)
 
 
 def _told_calls(task: Task, tier: str, completion: Completion) -> str:

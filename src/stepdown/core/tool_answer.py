@@ -70,6 +70,22 @@ def unknown_call(answer: str, tools: Sequence[Tool]) -> str | None:
     return next((call["name"] for call in calls_in(answer) if call["name"] not in known), None)
 
 
+def misfit(answer: str, tools: Sequence[Tool]) -> str:
+    """Return how the first wrong call breaks its function's schema, nothing when none does.
+
+    Parameters that are no JSON Schema themselves say nothing about a call.
+    """
+    from stepdown.core.json_schema import schema_problem, violation
+
+    schemas = {tool.name: tool.parameters for tool in tools}
+    for call in calls_in(answer):
+        schema = schemas.get(call["name"], {})
+        wrong = "" if schema_problem(schema) else violation(schema, call["arguments"])
+        if wrong:
+            return f"the call of {call['name']!r} breaks its schema {wrong}"
+    return ""
+
+
 def calls_schema(tools: Sequence[Tool]) -> dict[str, Any]:
     """Return the JSON Schema of calls as text, for tiers that are told of tools in words."""
     calls = [

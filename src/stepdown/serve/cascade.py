@@ -14,10 +14,11 @@ from msgspec import Struct
 
 from stepdown.core.answer_shape import shape_signals
 from stepdown.core.answers import answer_key
-from stepdown.core.asked import Asked
+from stepdown.core.asked import Asked, Format
 from stepdown.core.call import Reply
 from stepdown.core.decide import Decision
 from stepdown.core.fitness import lacks
+from stepdown.core.formats import breach
 from stepdown.core.passing import as_asked, read_as_it_is
 from stepdown.core.policy import Action, confidence_of, polished, tiers_in
 from stepdown.core.request import Chunk, Completion, Context, Message, Request
@@ -88,6 +89,7 @@ class Cascade:
     """One request on its way through a policy.
 
     `relay`, where it is set before `run`, gets the pieces of an answer that is certain to be sent.
+    What breaks `shape`, set likewise, is no answer.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Cascade:
         self.books = Books(step, request_id, clock)
         self.answers: dict[str, tuple[str, Completion]] = {}
         self.refused: list[str] = []
+        self.shape: Format | None = None
         self.relay: Relay | None = None
         self.opening: Callable[[str, Decision], Reply] | None = None
 
@@ -226,11 +229,21 @@ class Cascade:
     def understood(self, tier: str, done: Completion) -> Answer:
         """Return the answer in a completion; of a request that is passed on, as it came."""
         if self.asked is not None:
-            return read_as_it_is(done)
+            return self.shaped(read_as_it_is(done), done)
         task = self.step.task
         answer = read_answer(task, tier, done, self.context)
         unasked = done.tool_calls and task.kind != "tool_call"
-        return Answer(answer.text or "") if unasked else answer
+        return self.shaped(Answer(answer.text or "") if unasked else answer, done)
+
+    def shaped(self, answer: Answer, done: Completion) -> Answer:
+        """Return an answer, or why it breaks the shape that the caller asked for.
+
+        One that was cut, refused or calls tools is not held to it: its end says what it is.
+        """
+        if self.shape is None or answer.text is None or done.finish_reason != "stop":
+            return answer
+        wrong = breach(self.shape, self.step.task.contract.render(answer.text))
+        return Answer(None, "invalid_output", wrong) if wrong else answer
 
     def take(self, tier: str, done: Completion, attempt: Attempt) -> None:
         """Read a tier's answer and its signals."""

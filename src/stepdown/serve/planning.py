@@ -12,30 +12,31 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from stepdown.core.asked import Asked
+from stepdown.core.asked import Asked, Format, Tool
 from stepdown.core.call import Call
 from stepdown.core.chat import plain_tool
-from stepdown.core.contract import ANSWER, Contract
+from stepdown.core.contract import ANSWER, Contract, Taken
 from stepdown.core.exposure import Arm
 from stepdown.core.hints import Hints
 from stepdown.core.lock import Lock, LockedTask
 from stepdown.core.policy import Action, Policy, single
-from stepdown.core.request import Context, Message, Tool, encode_answer
+from stepdown.core.request import Context, Message, encode_answer
 from stepdown.core.task import PLACES, TEXTS, Task
 from stepdown.core.trace import GuaranteeState
 from stepdown.errors import InputError
 from stepdown.serve.step import Step
 
 DIRECT = "tier:"
+_NO_CONTEXT = Context()
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """What will be run for a call, and what is already known to lie outside the guarantee.
 
-    `asked` is there where the request is passed on as it is. `streams` says whether an answer can
-    be sent while it is written: it is free text that nothing is rendered around. `context` holds
-    the tools of the call where the task takes them from there. `arm` and `session` are of a ramp;
-    `shadow` is what runs beside the answer of today's model.
+    `asked` is there where the request is passed on as it is. `context` is what stands around the
+    bare text, `shape` what the caller's answer must obey. `streams` says whether an answer can
+    be sent while it is written: it is free text that nothing is rendered around. `arm` and
+    `session` are of a ramp; `shadow` is what runs beside the answer of today's model.
     """
 
     step: Step
@@ -50,6 +51,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     arm: Arm | None = None
     session: str | None = None
     shadow: Step | None = None
+    shape: Format | None = None
 
 
 class Planner:
@@ -101,12 +103,12 @@ class Planner:
             return self._direct(call)
         step = tightened(self.step(call.model), call.hints)
         state = self.state(self._lock.tasks[call.model])
-        text = _input(step.task, call)
-        if text is None:
+        taken = _taken(step.task, call)
+        if taken is None:
             return as_it_is(call, _ceiling_only(step), state, "contract")
         if state == "withdrawn":
-            return _by_contract(call, _ceiling_only(step), text, state, "withdrawn")
-        return _by_contract(call, step, text, state, None)
+            return _by_contract(call, _ceiling_only(step), taken, state, "withdrawn")
+        return _by_contract(call, step, taken, state, None)
 
     def _direct(self, call: Call) -> Plan:
         tier = call.model.removeprefix(DIRECT)
@@ -118,10 +120,10 @@ class Planner:
             )
         state = self.state(self._lock.tasks[name])
         alone = msgspec.structs.replace(step, policy=single(tier))
-        text = _input(step.task, call)
-        if text is None:
+        taken = _taken(step.task, call)
+        if taken is None:
             return as_it_is(call, alone, state, "direct_call")
-        return _by_contract(call, alone, text, state, "direct_call")
+        return _by_contract(call, alone, taken, state, "direct_call")
 
     def _only_task_of(self, tier: str) -> str:
         """The task decides how far the data may travel, so it is never guessed among several."""
@@ -167,21 +169,25 @@ def polished_before_sent(policy: Policy, by: str) -> Policy:
     return msgspec.structs.replace(policy, rows=rows)
 
 
-def _input(task: Task, call: Call) -> str | None:
-    """Return the bare text, None where the contract does not cover what the caller asks for."""
+def _taken(task: Task, call: Call) -> Taken | None:
+    """Return the input, None where the contract does not cover what the caller asks for."""
     asked = call.asked
-    if not _same_tools(task, asked) or asked.n > 1 or asked.logprobs:
+    if asked.n > 1 or asked.logprobs or not _covers_tools(task, asked):
         return None
-    return task.contract.take_input(call.messages)
+    if _wants_json(asked) and not task.structured and task.contract.output == ANSWER:
+        return None
+    return task.contract.take(call.messages)
 
 
-def _same_tools(task: Task, asked: Asked) -> bool:
-    """Tell whether a call may use the tools that were certified: those of the task, or its own."""
+def _covers_tools(task: Task, asked: Asked) -> bool:
+    """Say whether tools are those that were certified: the task's, or where it has none any."""
     if task.kind != "tool_call":
         return not asked.tools
-    free = asked.tool_choice is None or asked.tool_choice.mode == "auto"
-    if not asked.tools or not free:
-        return bool(task.tools) and free
+    is_free = asked.tool_choice is None or asked.tool_choice.mode == "auto"
+    if not is_free or asked.parallel_tools is False:
+        return False
+    if not asked.tools:
+        return bool(task.tools)
     return not task.tools or _plain(asked.tools) == _plain(task.tools)
 
 
@@ -190,17 +196,22 @@ def _plain(tools: Sequence[Tool]) -> list[str]:
     return sorted(encode_answer(plain_tool(tool)) for tool in tools)
 
 
+def _wants_json(asked: Asked) -> bool:
+    return asked.format is not None and asked.format.kind != "text"
+
+
 def _by_contract(
-    call: Call, step: Step, text: str, state: GuaranteeState, outside: str | None
+    call: Call, step: Step, taken: Taken, state: GuaranteeState, outside: str | None
 ) -> Plan:
     return Plan(
         step=step,
-        text=text,
+        text=taken.text,
         messages=call.messages,
         state=state,
         outside=outside,
-        context=Context(tools=call.asked.tools) if _brings_tools(step.task) else Context(),
         streams=_is_bare_text(step.task) and _is_text(call.asked),
+        context=_context(step.task, call, taken),
+        shape=call.asked.format,
     )
 
 
@@ -217,11 +228,14 @@ def as_it_is(call: Call, step: Step, state: GuaranteeState, outside: str | None)
         matched=False,
         asked=call.asked,
         streams=_is_text(call.asked),
+        shape=call.asked.format,
     )
 
 
-def _brings_tools(task: Task) -> bool:
-    return task.kind == "tool_call" and not task.tools
+def _context(task: Task, call: Call, taken: Taken) -> Context:
+    brings = task.kind == "tool_call" and not task.tools
+    tools = call.asked.tools if brings else None
+    return Context(history=taken.history, tools=tools) if taken.history or brings else _NO_CONTEXT
 
 
 def _is_bare_text(task: Task) -> bool:

@@ -8,15 +8,12 @@ from typing import Any
 
 import msgspec
 
-from stepdown.core.asked import Asked
 from stepdown.core.call import Call, Choice, Reply
 from stepdown.core.decide import Decision
 from stepdown.core.digest import draw, seed_from
 from stepdown.core.keeping import Keeping, without_texts
 from stepdown.core.lock import Lock
 from stepdown.core.policy import Action
-from stepdown.core.request import Completion
-from stepdown.core.tool_answer import NO_CALL, tool_calls
 from stepdown.core.trace import Trace
 from stepdown.errors import ModelError, Unavailable
 from stepdown.ports.handler import Sink
@@ -24,6 +21,8 @@ from stepdown.serve.cascade import Cascade, Outcome
 from stepdown.serve.planning import Plan, Planner
 from stepdown.serve.ramp import Ramp
 from stepdown.serve.relay import Relay
+from stepdown.serve.rendering import ignored, rendered
+from stepdown.serve.several import joined, run_all, total_usage
 from stepdown.serve.step import Clock, Step
 
 
@@ -63,15 +62,19 @@ class Service:
         """
         plan = self._plan(call)
         start = self._clock.seconds()
-        cascade = self._cascade(call, plan)
+        cascades = self._cascades(call, plan)
         if sink is not None and plan.streams:
-            self._relay(cascade, call, plan, sink, start)
+            self._relay(cascades[0], call, plan, sink, start)
         try:
-            outcome = await cascade.run()
+            outcomes = await self._walked(cascades)
         except asyncio.CancelledError:
-            self._keep(call, plan, _cut(cascade), start)
+            self._keep(call, plan, _cut(call.id, cascades), start)
             raise
-        return _reply(call, plan, outcome, self._keep(call, plan, outcome, start))
+        outcome = outcomes[0] if len(outcomes) == 1 else joined(call.id, outcomes)
+        return _reply(call, plan, outcomes, self._keep(call, plan, outcome, start))
+
+    async def _walked(self, cascades: Sequence[Cascade]) -> Sequence[Outcome]:
+        return [await cascades[0].run()] if len(cascades) == 1 else await run_all(cascades)
 
     async def run(self, task: str, text: str, call: Call) -> Reply:
         """Answer a bare text by a task's policy, as the Python API does."""
@@ -114,10 +117,17 @@ class Service:
     def _drawn(self, call: Call, plan: Plan) -> float:
         return draw(self._seed, f"{plan.step.task.name}:{call.id}")
 
-    def _cascade(self, call: Call, plan: Plan) -> Cascade:
+    def _cascades(self, call: Call, plan: Plan) -> list[Cascade]:
+        """Return as many walks as answers are asked for: nearly always one."""
+        names = [call.id, *(f"{call.id}.{number}" for number in range(2, call.asked.n + 1))]
+        return [self._cascade(call, plan, name) for name in names]
+
+    def _cascade(self, call: Call, plan: Plan, name: str) -> Cascade:
         step, said = plan.step, (plan.messages, plan.asked, self._clock, plan.context)
         known = {"draw": self._drawn(call, plan), **step.foretold(plan.text, call.hints.segment)}
-        return Cascade(step, plan.text, call.id, known, *said)
+        made = Cascade(step, plan.text, name, known, *said)
+        made.shape = plan.shape
+        return made
 
     def _relay(self, cascade: Cascade, call: Call, plan: Plan, sink: Sink, start: float) -> None:
         """Let the cascade send an answer while it is written."""
@@ -127,7 +137,8 @@ class Service:
             outcome = cascade.end(tier, decision)
             known = msgspec.structs.replace(outcome, attempts=(*outcome.attempts, coming))
             trace = self._trace(call, plan, known, start)
-            return Reply(text="", model=call.model, trace=trace, ignored=_ignored(call, plan))
+            told = ignored(call, plan, plan.step.models[tier].capabilities)
+            return Reply(text="", model=call.model, trace=trace, ignored=told)
 
         verbatim = plan.asked is not None
         cascade.relay = Relay(sink, self._clock.seconds, verbatim=verbatim)
@@ -183,21 +194,10 @@ class Service:
         return mean.value if mean else None
 
 
-def _cut(cascade: Cascade) -> Outcome:
+def _cut(request_id: str, cascades: Sequence[Cascade]) -> Outcome:
     """Return how a walk stands whose caller hung up: what was asked for has to be paid."""
-    return cascade.end(None, Decision(Action("abstain"), "cancelled"))
-
-
-def _ignored(call: Call, plan: Plan) -> tuple[str, ...]:
-    """Return the caller's parameters that change nothing: decoding is what was certified."""
-    if plan.asked is not None:
-        return ()
-    asked, unsaid = call.asked, Asked()
-    set_here = [n for n in _DECODING if getattr(asked, n) != getattr(unsaid, n)]
-    return (*set_here, *asked.extra)
-
-
-_DECODING = ("max_tokens", "temperature", "top_p", "seed", "stop", "tool_choice", "parallel_tools")
+    cut = Decision(Action("abstain"), "cancelled")
+    return joined(request_id, [cascade.end(None, cut) for cascade in cascades])
 
 
 def _confidence(outcome: Outcome) -> float | None:
@@ -211,37 +211,29 @@ def _total(costs: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(costs) else None
 
 
-def _reply(call: Call, plan: Plan, outcome: Outcome, trace: Trace) -> Reply:
-    done = outcome.completion
-    if done is None or outcome.answer is None:
-        raise _no_answer(plan, outcome)
-    sent = _sent(call, plan, done, outcome.answer)
+def _reply(call: Call, plan: Plan, outcomes: Sequence[Outcome], trace: Trace) -> Reply:
+    choices = [_choice(call, plan, outcome) for outcome in outcomes]
+    outcome, first = outcomes[0], choices[0]
+    by = plan.step.models.get(outcome.answered_by or "")
     return Reply(
-        text=sent.text,
+        text=first.text,
         model=call.model,
         trace=trace,
-        finish_reason=sent.finish_reason,
-        tool_calls=sent.tool_calls,
-        logprobs=done.logprobs if plan.asked is not None and plan.asked.logprobs else None,
-        usage=done.usage,
-        recorded=done.recorded,
+        finish_reason=first.finish_reason,
+        tool_calls=first.tool_calls,
+        logprobs=first.logprobs,
+        more=tuple(choices[1:]),
+        usage=total_usage(outcomes),
+        recorded=any(o.completion is not None and o.completion.recorded for o in outcomes),
         note=_note(plan, outcome),
-        ignored=_ignored(call, plan),
+        ignored=ignored(call, plan, None if by is None else by.capabilities),
     )
 
 
-def _sent(call: Call, plan: Plan, done: Completion, answer: str) -> Choice:
-    """Return the answer in the caller's shape: calls are native where the caller sent tools."""
-    task = plan.step.task
-    if task.kind != "tool_call":
-        text = task.contract.render(answer)
-        return Choice(text=text, finish_reason=done.finish_reason, tool_calls=done.tool_calls)
-    if not call.asked.tools:
-        return Choice(text=task.contract.render(answer))
-    if answer == NO_CALL:
-        return Choice(text="" if done.text.strip() == NO_CALL else done.text)
-    calls = done.tool_calls or tool_calls(answer)
-    return Choice(text="", finish_reason="tool_calls", tool_calls=calls)
+def _choice(call: Call, plan: Plan, outcome: Outcome) -> Choice:
+    if outcome.completion is None or outcome.answer is None:
+        raise _no_answer(plan, outcome)
+    return rendered(call, plan, outcome.answer, outcome.completion)
 
 
 def _no_answer(plan: Plan, outcome: Outcome) -> ModelError:

@@ -49,7 +49,7 @@ class HeadModel:
     @property
     def capabilities(self) -> Capabilities:
         """It chooses among labels, and nothing else."""
-        return Capabilities(labels=True, polish=False)
+        return Capabilities(labels=True, polish=False, chat=False)
 
     async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
         """Choose a label for the bare input."""

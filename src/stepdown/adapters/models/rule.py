@@ -43,7 +43,7 @@ class RegexModel:
     @property
     def capabilities(self) -> Capabilities:
         """It extracts, and nothing else."""
-        return Capabilities(schema=True, polish=False)
+        return Capabilities(schema=True, polish=False, chat=False)
 
     async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
         """Copy the fields out of the bare input."""
@@ -86,7 +86,7 @@ class TidyModel:
     @property
     def capabilities(self) -> Capabilities:
         """It polishes, and nothing else."""
-        return Capabilities()
+        return Capabilities(chat=False)
 
     async def complete(self, request: Request, *, timeout_s: float | None = None) -> Completion:
         """Return the draft with its white space in order."""
