@@ -93,7 +93,9 @@ def evaluate(
         _write(talk, html, document)
         runs = {one.task.name: one.head.digest for one in found}
         judges = {one.task.name: one.judge for one in found if one.judge is not None}
-        data = {"tasks": [one.summary for one in found], "runs": runs, "judges": judges}
+        kinds = {one.task.name: one.kinds.figures for one in found}
+        summaries = [one.summary for one in found]
+        data = {"tasks": summaries, "kinds": kinds, "runs": runs, "judges": judges}
         talk.finish(data, document, DONE if _complete(found) else NO)
 
 

@@ -24,6 +24,11 @@ class KindReport(Struct, frozen=True):
     tables: tuple[Table, ...] = ()
 
 
+def tells_more(task: Task) -> bool:
+    """Tell whether a task's kind has more to say than its score."""
+    return task.kind in (*CHOICES, "tool_call") or (task.kind in OBJECTS and task.structured)
+
+
 def kind_report(
     task: Task, samples: Iterable[Sample], outcomes: Iterable[Outcome], *, seed: int
 ) -> KindReport:

@@ -67,6 +67,7 @@ async def run(
     asked: Asked | None = None,
     segment: str | None = None,
     clock: Clock = Clock(),
+    context: Context = Context(),
 ) -> Outcome:
     """Answer `text` by the step's policy.
 
@@ -80,9 +81,10 @@ async def run(
             tier gets `messages` and these, and its answer is sent as it comes.
         segment: the kind of query that the caller says it is, for triage.
         clock: where time comes from.
+        context: the tools that the call brings, where the task takes them from there.
     """
     known = {"draw": draw, **step.foretold(text, segment)}
-    return await Cascade(step, text, request_id, known, messages, asked, clock).run()
+    return await Cascade(step, text, request_id, known, messages, asked, clock, context).run()
 
 
 class Cascade:

@@ -80,6 +80,7 @@ class Ramp:
             session=plan.session,
             shadow=beside,
             text=plan.text,
+            context=plan.context,
         )
 
     def _stayed(self, plan: Plan, session: str | None) -> Plan:
@@ -125,6 +126,7 @@ class Ramp:
                 lock_digest=trace.lock_digest or "",
                 segment=call.hints.segment,
                 session=plan.session,
+                context=plan.context,
             )
         )
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from stepdown.core.answers import answer_key
 from stepdown.core.beside import Shadow
 from stepdown.core.digest import digest
-from stepdown.core.request import Completion, Message
+from stepdown.core.request import Completion, Context, Message
 from stepdown.core.requesting import read_answer
 from stepdown.core.task import TEXTS as TEXT
 from stepdown.core.tier import Price
@@ -44,6 +44,7 @@ class Answered(Struct, frozen=True, kw_only=True):
     lock_digest: str
     segment: str | None = None
     session: str | None = None
+    context: Context = Context()
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -171,6 +172,7 @@ async def shadow_of(answered: Answered, clock: Clock) -> Shadow:
         messages=answered.messages,
         segment=answered.segment,
         clock=clock,
+        context=answered.context,
     )
     return _record(answered, outcome, heard, clock, clock.seconds() - start)
 
@@ -179,7 +181,7 @@ def _record(
     answered: Answered, outcome: Outcome, heard: Heard, clock: Clock, latency_s: float
 ) -> Shadow:
     task = answered.step.task
-    theirs = read_answer(task, answered.tier, answered.completion).text
+    theirs = read_answer(task, answered.tier, answered.completion, answered.context).text
     agreed, why_not = _agreed(answered, outcome.answer, theirs)
     return Shadow(
         id=f"{answered.trace_id}{SUFFIX}",

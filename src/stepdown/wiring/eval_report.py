@@ -22,12 +22,16 @@ def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     where = f"{' and '.join(parts)} rows; {described(workspace)}"
     notes = {one.task.name: notes_on(workspace, one) for one in found}
     whole = eval_document([one.summary for one in found], split=where, notes=notes)
-    judges = {one.task.name: (judge_table(one.judge),) for one in found if one.judge is not None}
+    more = {one.task.name: (*one.kinds.tables, *_judge(one)) for one in found}
     sections = tuple(
-        msgspec.structs.replace(part, blocks=(*part.blocks, *judges.get(part.title, ())))
+        msgspec.structs.replace(part, blocks=(*part.blocks, *more.get(part.title, ())))
         for part in whole.sections
     )
     return msgspec.structs.replace(whole, sections=sections)
+
+
+def _judge(one: Evaluated) -> tuple[Table, ...]:
+    return () if one.judge is None else (judge_table(one.judge),)
 
 
 def notes_on(workspace: Workspace, one: Evaluated) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from stepdown.evals.asking import Scored, row_of
 from stepdown.evals.dataset import Sample
 from stepdown.evals.harness import Asked, Terms, TierRun, run_tier
 from stepdown.evals.judge_figures import JudgeFigures
+from stepdown.evals.kind_report import KindReport
 from stepdown.evals.pace import Pace
 from stepdown.evals.purse import Purse
 from stepdown.evals.record import Finished, KeptSamples, head_of, save
@@ -26,6 +27,7 @@ from stepdown.evals.scorers import scorer_of
 from stepdown.evals.summary import Asking, Summary, summarise_tallies
 from stepdown.evals.tally import Tally
 from stepdown.ports.run_store import RunHead, SavedCall
+from stepdown.wiring.eval_kinds import kinds_of
 from stepdown.wiring.evaluating import (
     NETWORKED,
     Watch,
@@ -44,7 +46,7 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     """One task's eval: its figures, its record, and how the run of each tier ended.
 
     `left_out` are tiers that can take none of the inputs; `judge` is what is known of the judge
-    that scored the answers, where one did.
+    that scored the answers, where one did; `kinds` is what the kind of task has to say.
     """
 
     task: Task
@@ -53,6 +55,7 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     runs: tuple[TierRun, ...]
     left_out: Mapping[str, str] = {}
     judge: JudgeFigures | None = None
+    kinds: KindReport = KindReport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,8 @@ async def evaluate(
         if task.judge is not None:
             judge = await held.judge(workspace, tuple(samples), finished, terms.purse, terms.watch)
         done = _summed(workspace, task, roster, samples.order, finished, terms, left_out, parts)
-        return msgspec.structs.replace(done, judge=judge)
+        kinds = kinds_of(workspace, task, done.head)
+        return msgspec.structs.replace(done, judge=judge, kinds=kinds)
     finally:
         for each in finished:
             each.tally.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -49,7 +50,10 @@ class Workspace:
             LockError: there is none, but the lock of an outcome table, which cannot be served.
         """
         explain_no_project(root)
-        return cls(load_project(root), environment or Environment.current())
+        project = load_project(root)
+        if any(":" in task.scorer for task in project.tasks.values()):
+            _importable(project.root)
+        return cls(project, environment or Environment.current())
 
     @cached_property
     def models(self) -> ModelShop:
@@ -309,3 +313,9 @@ class Workspace:
         """Let go of models and files."""
         await self.models.aclose()
         self.runs.close()
+
+
+def _importable(folder: Path) -> None:
+    """Let the user's own scorers be imported from beside stepdown.toml, after everything else."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
