@@ -22,6 +22,13 @@ from stepdown.serve.cascade import run
 
 ANSWERED = (None, None, None, None, "invalid_output", "truncated", "refusal")
 RAISED = ("provider_error", "overloaded", "deadline", "unavailable")
+
+
+def lost(failure: str) -> float | None:
+    """What a call that raised cost: nothing where it was refused, else nobody knows."""
+    return 0.0 if failure == "overloaded" else None
+
+
 ALL = (*TIERS, *(polished(x, y) for x in TIERS for y in TIERS))
 
 
@@ -29,7 +36,8 @@ ALL = (*TIERS, *(polished(x, y) for x in TIERS for y in TIERS))
 def outcome(draw: st.DrawFn, tier: str) -> Outcome:
     """One outcome as a live tier can give it: what raised has no signal and no known cost."""
     if draw(st.integers(0, 3)) == 0:
-        return Outcome(query_id="q", tier=tier, failure=draw(st.sampled_from(RAISED)))
+        failure = draw(st.sampled_from(RAISED))
+        return Outcome(query_id="q", tier=tier, failure=failure, cost_usd=lost(failure))
     return Outcome(
         query_id="q",
         tier=tier,
@@ -60,7 +68,10 @@ def bought(draw: st.DrawFn) -> Outcome:
     """A signal as it can be bought; what raised has no value and no known cost."""
     if draw(st.integers(0, 3)) == 0:
         failure = draw(st.sampled_from(RAISED))
-        return Outcome(query_id="q", tier="?extra", signals={"value": None}, failure=failure)
+        value = {"value": None}
+        return Outcome(
+            query_id="q", tier="?extra", signals=value, failure=failure, cost_usd=lost(failure)
+        )
     value, cost = draw(st.none() | NUMBERS), draw(st.none() | NUMBERS)
     return Outcome(query_id="q", tier="?extra", cost_usd=cost, signals={"value": value})
 
@@ -160,7 +171,7 @@ def rows_of(**failures: str | None) -> dict[str, Outcome]:
         name: Outcome(
             query_id="q",
             tier=name,
-            cost_usd=None if failure in RAISED else 0.25,
+            cost_usd=lost(failure) if failure in RAISED else 0.25,
             signals={"confidence": 0.75},
             failure=failure,
         )

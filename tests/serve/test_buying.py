@@ -116,7 +116,7 @@ def test_hosted_samples_are_asked_for_at_once_and_wait_as_long_as_the_slowest() 
     ("error", "failure", "cost"),
     [
         (ModelError("Status 500."), "provider_error", None),
-        (Overloaded("full"), "overloaded", None),
+        (Overloaded("full"), "overloaded", 0.75),  # refused: free
         (Unavailable("gone"), "provider_error", 0.75),  # three samples were paid for
     ],
 )

@@ -48,11 +48,13 @@ SECTIONS: Mapping[str, type[Struct]] = {
     "judges": Judge,
     "pipelines": PipelineKeys,  # or a mere list
 }
+HOSTED = ("azure", "bedrock", "any-llm")  # a vendor's, whatever their address
 
 
 class Project(Struct, frozen=True, kw_only=True):
     """Everything that `stepdown.toml` says, checked; paths are absolute.
 
+    `deadlines` holds the seconds that a task's callers wait, where it says so.
     `pipelines` holds the steps of every pipeline, `promised` those that promise something.
     """
 
@@ -63,6 +65,7 @@ class Project(Struct, frozen=True, kw_only=True):
     rules: Mapping[str, Mapping[str, str]]
     references: Mapping[str, str]
     inputs: Mapping[str, str]
+    deadlines: Mapping[str, float]
     pipelines: Mapping[str, tuple[str, ...]]
     promised: Mapping[str, PipelineKeys]
     data: DataKeys | None
@@ -102,13 +105,22 @@ class Project(Struct, frozen=True, kw_only=True):
         )
 
     def _settings(self, task: Task) -> list[Any]:
-        tiers = {name: self.tiers[name] for name in task.tiers}
-        priceless = {
-            name: msgspec.structs.replace(tier, price=Price()) for name, tier in tiers.items()
-        }
+        tiers = {name: _deciding(self.tiers[name]) for name in task.tiers}
         # What is kept of a request decides no answer: it may change without a new certificate.
         kept = msgspec.structs.replace(task, store="metadata")
-        return [kept, priceless, dict(self.rules.get(task.name, {}))]
+        return [kept, tiers, dict(self.rules.get(task.name, {}))]
+
+
+def _deciding(tier: Tier) -> dict[str, Any]:
+    """Return what of a tier decides its answers: neither what it costs nor how it is called.
+
+    Keys that are younger than version 1 of the lock count where they are set, so that a lock that
+    was written without them still holds.
+    """
+    said: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(tier, price=Price()))
+    left_out = {"limits", "api_key_file"}
+    left_out |= {name for name in ("api_version", "region") if said[name] is None}
+    return {name: value for name, value in said.items() if name not in left_out}
 
 
 def load_project(root: Path) -> Project:
@@ -193,6 +205,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
         rules={name: said.rules for name, said in keys.tasks.items()},
         references={n: said.references for n, said in keys.tasks.items() if said.references},
         inputs={n: said.inputs for n, said in keys.tasks.items() if said.inputs},
+        deadlines={n: t.deadline_ms / 1000 for n, t in keys.tasks.items() if t.deadline_ms},
         pipelines={name: steps_of(said) for name, said in keys.pipelines.items()},
         promised={n: said for n, said in keys.pipelines.items() if isinstance(said, PipelineKeys)},
         data=keys.data,
@@ -250,12 +263,19 @@ def _tier(name: str, said: TierKeys) -> Tier:
         timeout_s=said.timeout_s,
         base_url=said.base_url,
         api_key_env=said.api_key_env,
+        api_key_file=said.api_key_file,
+        api_version=said.api_version,
+        region=said.region,
+        limits=said.limits,
         dimensions=said.dimensions,
     )
 
 
 def _place(said: TierKeys) -> Place:
-    if said.model.partition(":")[0] not in ("openai", "anthropic"):
+    adapter = said.model.partition(":")[0]
+    if adapter in HOSTED:
+        return "vendor"
+    if adapter not in ("openai", "anthropic"):
         return "embedded"
     return "vendor" if said.base_url is None else "self_hosted"
 

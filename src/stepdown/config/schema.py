@@ -12,6 +12,7 @@ from stepdown.core.compare import Compare
 from stepdown.core.contract import Contract, Prompt
 from stepdown.core.judge import Judge
 from stepdown.core.keeping import Store
+from stepdown.core.limits import Limits
 from stepdown.core.task import POLISH_BELOW, Finish, Place, Promise, TaskKind
 
 Amount = Annotated[float, Meta(ge=0)]
@@ -51,6 +52,7 @@ class PriceKeys(Struct, frozen=True, forbid_unknown_fields=True):
     input_usd_per_mtok: Amount | None = None
     output_usd_per_mtok: Amount | None = None
     cached_usd_per_mtok: Amount | None = None
+    cache_write_usd_per_mtok: Amount | None = None
     source: str = "stepdown.toml"
 
 
@@ -71,6 +73,10 @@ class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Positive = 60.0
     base_url: str | None = None
     api_key_env: str | None = None
+    api_key_file: str | None = None
+    api_version: str | None = None
+    region: str | None = None
+    limits: Limits = Limits()
     dimensions: Annotated[int, Meta(ge=1)] | None = None
 
 
@@ -104,6 +110,7 @@ class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):
     finish: Finish | None = None
     polish_by: str = ""
     polish_below: Share = POLISH_BELOW
+    deadline_ms: Annotated[int, Meta(ge=1)] | None = None
     signals: list[str] = []
     store: Store = "metadata"
     store_share: Share = 0.01

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stepdown.core.limits import Limits
 from stepdown.core.request import Usage
 from stepdown.core.task import Place
 
@@ -13,12 +14,16 @@ Basis = Literal["hardware", "list", "your_rate", "reported", "unknown"]
 
 
 class Price(Struct, frozen=True, omit_defaults=True):
-    """Per token, per hour of hardware, or both; None is unknown. `source`: who says so, when."""
+    """Per token, per hour of hardware, or both; None is unknown. `source`: who says so, when.
+
+    Tokens that a cache gave or took cost what the input does where no price of their own is known.
+    """
 
     usd_per_hour: float | None = None
     input_usd_per_mtok: float | None = None
     output_usd_per_mtok: float | None = None
     cached_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
     basis: Basis = "unknown"
     source: str = ""
 
@@ -38,10 +43,15 @@ class Price(Struct, frozen=True, omit_defaults=True):
             return None
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
-        cached = usage.cached_tokens or 0
-        price_cached = price_in if self.cached_usd_per_mtok is None else self.cached_usd_per_mtok
-        fresh = (usage.input_tokens - cached) * price_in + cached * price_cached
-        return (fresh + usage.output_tokens * price_out) / 1e6
+        cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+        fresh = usage.input_tokens - cached - written
+        paid = fresh * price_in + usage.output_tokens * price_out
+        paid += cached * _or(self.cached_usd_per_mtok, price_in)
+        return (paid + written * _or(self.cache_write_usd_per_mtok, price_in)) / 1e6
+
+
+def _or(price: float | None, instead: float) -> float:
+    return instead if price is None else price
 
 
 class Tier(Struct, frozen=True, kw_only=True):
@@ -60,6 +70,10 @@ class Tier(Struct, frozen=True, kw_only=True):
     timeout_s: float = 60.0
     base_url: str | None = None
     api_key_env: str | None = None
+    api_key_file: str | None = None
+    api_version: str | None = None
+    region: str | None = None
+    limits: Limits = Limits()
     dimensions: int | None = None
 
     @property

@@ -13,7 +13,11 @@ GuaranteeState = Literal["certified", "declared", "ceiling", "withdrawn", "none"
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call of a tier (or one signal bought). `decision` is what the policy decided on it."""
+    """One call of a tier (or one signal bought). `decision` is what the policy decided on it.
+
+    `retries` counts the tries before its last one; where one of them may have cost something that
+    nobody knows, `cost_usd` is None.
+    """
 
     id: str
     trace_id: str
@@ -36,6 +40,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failure_detail: str | None = None
     tier_digest: str = ""
     recorded: bool = False
+    retries: int = 0
     answer: str | None = None
 
 

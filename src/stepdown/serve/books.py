@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -9,12 +10,13 @@ import msgspec
 from stepdown.core.decide import Decision
 from stepdown.core.request import Chunk, Completion, Request
 from stepdown.core.trace import Attempt
-from stepdown.errors import ModelError, Unavailable
+from stepdown.errors import ModelError
 from stepdown.serve.asking import complete_in_time, stream_in_time
 from stepdown.serve.signals import Purchase
 from stepdown.serve.step import Clock, Step
 
 Take = Callable[[Chunk], Awaitable[None]]
+CUT = ModelError("The caller hung up before the answer was whole.")
 
 
 class Books:
@@ -48,26 +50,38 @@ class Books:
         return {name: decision.value} if name is not None and name in self.step.derived else {}
 
     async def ask(
-        self, tier: str, request: Request, kind: str, why: str, take: Take | None = None
+        self,
+        tier: str,
+        request: Request,
+        kind: str,
+        why: str,
+        take: Take | None = None,
+        left_s: float | None = None,
     ) -> tuple[Completion, Attempt]:
         """Ask a tier; return what it said and the attempt, which is not booked yet.
 
-        With `take` the answer is handed over in pieces as well, as it is written.
+        With `take` the answer is handed over in pieces as well, as it is written. `left_s` is what
+        remains of the caller's deadline. A caller who hangs up is booked here.
         """
         started = self.now()
         place, model = self.step.tiers[tier], self.step.models[tier]
         boundary = self.step.task.boundary
-        if take is None:
-            done = await complete_in_time(place, model, request, boundary)
-        else:
-            done = await stream_in_time(place, model, request, boundary, take)
+        try:
+            if take is None:
+                done = await complete_in_time(place, model, request, boundary, left_s)
+            else:
+                done = await stream_in_time(place, model, request, boundary, take, left_s)
+        except asyncio.CancelledError:
+            self.failed(tier, kind, why, CUT, "cancelled")
+            raise
         price = self.step.tiers[tier].price
         attempt = self.begun(tier, kind, why, started)
         return done, msgspec.structs.replace(
             attempt,
             latency_s=done.latency_s,
             first_token_s=done.first_token_s,
-            cost_usd=price.cost_usd(done.usage, done.latency_s),
+            cost_usd=None if done.unpriced else price.cost_usd(done.usage, done.latency_s),
+            retries=done.retries,
             cost_basis=price.basis,
             usage=done.usage,
             recorded=done.recorded,
@@ -105,11 +119,11 @@ class Books:
         """
         self.error = error
         attempt = self.begun(tier, kind, why, self.now())
-        free = isinstance(error, Unavailable) and not began
         self.book(
             msgspec.structs.replace(
                 attempt,
-                cost_usd=0.0 if free else None,
+                cost_usd=0.0 if error.free and not began else None,
+                retries=error.retries,
                 failure=failure or error.kind,
                 failure_detail=str(error),
             )

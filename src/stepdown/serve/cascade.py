@@ -6,7 +6,6 @@ they said.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -37,8 +36,6 @@ from stepdown.serve.books import Books, Take
 from stepdown.serve.relay import Relay
 from stepdown.serve.signals import purchase
 from stepdown.serve.step import Clock, Signals, Step
-
-CUT = ModelError("The caller hung up before the answer was whole.")
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -91,7 +88,8 @@ class Cascade:
     """One request on its way through a policy.
 
     `relay`, where it is set before `run`, gets the pieces of an answer that is certain to be sent.
-    What breaks `shape`, set likewise, is no answer.
+    What breaks `shape`, set likewise, is no answer. `deadline_at`, likewise, is when the caller
+    stops waiting, on the clock's seconds.
     """
 
     def __init__(
@@ -118,11 +116,14 @@ class Cascade:
         self.shape: Format | None = None
         self.relay: Relay | None = None
         self.opening: Callable[[str, Decision], Reply] | None = None
+        self.deadline_at: float | None = None
+        self.seconds = clock.seconds
 
     async def run(self) -> Outcome:
         """Do what the policy says until it has an answer, or nobody is left."""
         self.note_what_cannot_be_called()
         while True:
+            self.note_the_time()
             decision = self.walk.next()
             self.books.note(decision)
             action = decision.action
@@ -145,6 +146,16 @@ class Cascade:
             elif not self.step.models[name].capabilities.polish:
                 self.walk.down(f"polish {name}", "unavailable")
 
+    @property
+    def left_s(self) -> float | None:
+        """What remains of the caller's deadline, None without one."""
+        return None if self.deadline_at is None else self.deadline_at - self.seconds()
+
+    def note_the_time(self) -> None:
+        """Tell the walk how much time is left, and how much of it a tier takes."""
+        if self.deadline_at is not None:
+            self.walk.left_s, self.walk.needs_s = self.left_s, self.step.needs_s()
+
     async def call(self, tier: str, decision: Decision) -> Outcome | None:
         """Ask a tier; return how the walk ended where its answer was sent while it was written."""
         why = decision.reason
@@ -156,11 +167,8 @@ class Cascade:
             return None
         try:
             done, attempt = await self.books.ask(
-                tier, request, "call", why, self.piecewise(tier, decision)
+                tier, request, "call", why, self.piecewise(tier, decision), self.left_s
             )
-        except asyncio.CancelledError:
-            self.books.failed(tier, "call", why, CUT, "cancelled", began=True)
-            raise
         except ModelError as error:
             began = self.began
             self.books.failed(tier, "call", why, error, began=began)
@@ -298,6 +306,7 @@ class Cascade:
             source=self.text,
             answer=draft[0],
             estimate=self.step.estimate,
+            left_s=self.left_s,
         )
         self.books.bought(name, bought.tier, decision.reason, started, done)
         self.walk.bought(name, done.value)
@@ -326,7 +335,9 @@ class Cascade:
         try:
             if (lack := self.lacks(tier, request)) is not None:
                 raise lack
-            done, attempt = await self.books.ask(tier, request, "polish", decision.reason)
+            done, attempt = await self.books.ask(
+                tier, request, "polish", decision.reason, left_s=self.left_s
+            )
         except Unavailable as error:
             self.books.failed(tier, "polish", decision.reason, error)
             self.walk.down(f"polish {tier}", "unavailable")

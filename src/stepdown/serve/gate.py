@@ -76,6 +76,12 @@ class Gate:
         return not self._breaker.admits(self._seconds(), self.limits.breaker_s)
 
     @property
+    def wait_s(self) -> float:
+        """How long a tier that is down is left alone; at least the shortest Retry-After."""
+        left = self._breaker.wait_s(self._seconds(), self.limits.breaker_s)
+        return max(LEAST_RETRY_S, left)
+
+    @property
     def median_s(self) -> float | None:
         """How long the tier has been taking lately, None when that is not known."""
         return self._pace.median_s(self._seconds())
@@ -129,11 +135,10 @@ class Gate:
 
     def _down(self) -> Down:
         self.skipped("breaker")
-        wait = self._breaker.wait_s(self._seconds(), self.limits.breaker_s)
         return Down(
             f"{self.tier} failed {self._breaker.failures} times in a row and is left alone.",
-            f"It is tried again in {max(wait, 0.0):.0f} s.",
-        ).noting(retry_after_s=max(LEAST_RETRY_S, wait))
+            f"It is tried again in {self.wait_s:.0f} s.",
+        ).noting(retry_after_s=self.wait_s)
 
     async def _enter(self, wait_s: float | None) -> None:
         if self._running < self.concurrency:

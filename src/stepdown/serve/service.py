@@ -15,9 +15,10 @@ from stepdown.core.keeping import Keeping, without_texts
 from stepdown.core.lock import Lock
 from stepdown.core.policy import Action
 from stepdown.core.trace import Trace
-from stepdown.errors import ModelError, Unavailable
+from stepdown.errors import Down, ModelError, TimedOut, Unavailable
 from stepdown.ports.handler import Sink
 from stepdown.serve.cascade import Cascade, Outcome
+from stepdown.serve.gate import Gates
 from stepdown.serve.planning import Plan, Planner
 from stepdown.serve.ramp import Ramp
 from stepdown.serve.relay import Relay
@@ -30,6 +31,7 @@ class Service:
     """Answer calls by the lock. `append` keeps each trace before its reply goes out.
 
     `keeping` says whose texts are in it; `ramp` which share of the traffic the policies answer.
+    `gates` stand before the tiers; their readings say what happened there.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Service:
         ramp: Ramp | None = None,
         baseline: str | None = None,
         today: Callable[[], str],
+        gates: Gates | None = None,
         clock: Clock = Clock(),
     ) -> None:
+        self.gates = gates or Gates({}, clock.seconds)
         self._lock = lock
         self._lock_digest = lock.digest
         self._seed = seed_from(self._lock_digest)
@@ -63,6 +67,8 @@ class Service:
         plan = self._plan(call)
         start = self._clock.seconds()
         cascades = self._cascades(call, plan)
+        for cascade in cascades:
+            cascade.deadline_at = _deadline_at(call, plan, start)
         if sink is not None and plan.streams:
             self._relay(cascades[0], call, plan, sink, start)
         try:
@@ -194,6 +200,13 @@ class Service:
         return mean.value if mean else None
 
 
+def _deadline_at(call: Call, plan: Plan, start: float) -> float | None:
+    """When the caller stops waiting: as they say, else as the task does."""
+    said = call.hints.deadline_s
+    wait = plan.step.deadline_s if said is None else said
+    return None if wait is None else start + wait
+
+
 def _cut(request_id: str, cascades: Sequence[Cascade]) -> Outcome:
     """Return how a walk stands whose caller hung up: what was asked for has to be paid."""
     cut = Decision(Action("abstain"), "cancelled")
@@ -239,9 +252,25 @@ def _choice(call: Call, plan: Plan, outcome: Outcome) -> Choice:
 def _no_answer(plan: Plan, outcome: Outcome) -> ModelError:
     """Return the error of the last tier that failed, so that the caller knows whether to retry."""
     details = [a.failure_detail for a in outcome.attempts if a.failure_detail]
-    why = details[-1] if details else f"No allowed tier was sure ({outcome.decision.reason})."
-    kind = type(outcome.error) if outcome.error is not None else Unavailable
-    return kind(f"No answer for the task {plan.step.task.name!r}. {why}")
+    reason = outcome.decision.reason
+    why = details[-1] if details else _NOBODY.get(reason, f"No allowed tier was sure ({reason}).")
+    error = outcome.error or _left_out(plan, reason)
+    told = type(error)(f"No answer for the task {plan.step.task.name!r}. {why}")
+    return told.noting(retry_after_s=error.retry_after_s)
+
+
+_NOBODY = {
+    "provider_error": "Every tier that may answer failed too often and is left alone for a while.",
+    "deadline": "No tier that may answer can do so in the time that is left.",
+}
+
+
+def _left_out(plan: Plan, reason: str) -> ModelError:
+    """Return the error of a walk on which nobody could be asked."""
+    if reason == "provider_error":
+        waits = [gate.wait_s for gate in plan.step.gates.values() if gate.is_down]
+        return Down("").noting(retry_after_s=min(waits, default=None))
+    return TimedOut("") if reason == "deadline" else Unavailable("")
 
 
 def _note(plan: Plan, outcome: Outcome) -> str:

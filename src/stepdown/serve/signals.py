@@ -17,7 +17,7 @@ from stepdown.core.request import Completion, Request, Usage
 from stepdown.core.requesting import read_answer
 from stepdown.core.task import Place, Task
 from stepdown.core.tier import Tier
-from stepdown.errors import ModelError, Unavailable
+from stepdown.errors import ModelError
 from stepdown.ports.model import Model
 from stepdown.serve.asking import complete_in_time
 
@@ -50,6 +50,7 @@ async def purchase(
     source: str,
     answer: str,
     estimate: Callable[[str], int] | None = None,
+    left_s: float | None = None,
 ) -> Purchase:
     """Return the signal about `answer` to `source`, asked of `bought.tier` (`tier`, `model`).
 
@@ -61,7 +62,7 @@ async def purchase(
         return _not_asked("unavailable", f"{tier.name} can only give its own answer")
     if (why := lacks(requests[0], able, estimate)) is not None:
         return _not_asked("incapable", why)
-    said = await _ask_all(tier, model, requests, task.boundary)
+    said = await _ask_all(tier, model, requests, task.boundary, left_s)
     paid = _paid(tier, said)
     value = _value(bought, task, answer, [one for one in said if isinstance(one, Completion)])
     if paid.failure is not None or value is not None:
@@ -88,18 +89,20 @@ def _with_value(
 
 
 async def _ask_all(
-    tier: Tier, model: Model, requests: Sequence[Request], boundary: Place
+    tier: Tier, model: Model, requests: Sequence[Request], boundary: Place, left_s: float | None
 ) -> list[Said]:
     """Ask a hosted tier all at once, one in this process one after the other: it has one worker."""
     if tier.place == "embedded":
-        return [await _ask(tier, model, request, boundary) for request in requests]
-    asked = (_ask(tier, model, request, boundary) for request in requests)
+        return [await _ask(tier, model, request, boundary, left_s) for request in requests]
+    asked = (_ask(tier, model, request, boundary, left_s) for request in requests)
     return list(await asyncio.gather(*asked))
 
 
-async def _ask(tier: Tier, model: Model, request: Request, boundary: Place) -> Said:
+async def _ask(
+    tier: Tier, model: Model, request: Request, boundary: Place, left_s: float | None
+) -> Said:
     try:
-        return await complete_in_time(tier, model, request, boundary)
+        return await complete_in_time(tier, model, request, boundary, left_s)
     except ModelError as error:
         return error
 
@@ -116,8 +119,10 @@ def _paid(tier: Tier, said: Sequence[Said]) -> Purchase:
     """Return what the calls cost together; one that failed may have been paid for."""
     done = [one for one in said if isinstance(one, Completion)]
     errors = [one for one in said if isinstance(one, ModelError)]
-    costs = [tier.price.cost_usd(one.usage, one.latency_s) for one in done]
-    costs += [0.0 if isinstance(error, Unavailable) else None for error in errors]
+    costs = [
+        None if one.unpriced else tier.price.cost_usd(one.usage, one.latency_s) for one in done
+    ]
+    costs += [0.0 if error.free else None for error in errors]
     waited = [one.latency_s for one in done] + [None for _ in errors]
     return Purchase(
         latency_s=_together(waited, max if tier.place != "embedded" else sum),

@@ -15,6 +15,7 @@ from stepdown.core.policy import Policy
 from stepdown.core.task import Task, within
 from stepdown.core.tier import Tier
 from stepdown.ports.model import Model
+from stepdown.serve.gate import Gate
 
 Signals = Mapping[str, float | None]
 
@@ -31,6 +32,7 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
 
     `triage` foretells, from the bare text and the request's `segment`, the signals `triage.TIER`;
     it costs time only. `estimate` counts the tokens of a text, for tiers whose context is known.
+    `gates` stand before the models; `deadline_s` is how long callers wait who do not say.
     """
 
     task: Task
@@ -41,6 +43,8 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
     derived: Mapping[str, Derived] = {}
     triage: Callable[[str, str | None], Signals] | None = None
     estimate: Callable[[str], int] | None = None
+    gates: Mapping[str, Gate] = {}
+    deadline_s: float | None = None
 
     @cached_property
     def reads(self) -> frozenset[str]:
@@ -80,4 +84,15 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
         """Say why a tier may not be asked anything at all, None when it may."""
         if tier not in self.models:
             return "unavailable"
-        return None if within(self.tiers[tier].place, self.task.boundary) else "boundary"
+        if not within(self.tiers[tier].place, self.task.boundary):
+            return "boundary"
+        return "provider_error" if self._is_down(tier) else None
+
+    def _is_down(self, tier: str) -> bool:
+        """Whether a tier is left alone because it failed too often."""
+        return tier in self.gates and self.gates[tier].is_down
+
+    def needs_s(self) -> dict[str, float]:
+        """Return tier -> how long its calls have been taking, where that is known."""
+        known = {name: gate.median_s for name, gate in self.gates.items()}
+        return {name: median for name, median in known.items() if median is not None}

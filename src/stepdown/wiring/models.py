@@ -20,6 +20,7 @@ from stepdown.wiring.registry import Registry
 if TYPE_CHECKING:
     from stepdown.train.expert import Expert
 
+HOSTED = ("openai", "anthropic", "azure", "bedrock", "any-llm")
 STATIC = "static-minilm-256"
 EMBEDDING = ("encoder", "openai")  # adapters that can embed
 
@@ -117,8 +118,7 @@ class ModelShop:
             "head": self._head,
             "llama": self._llama,
             "recorded": self._recorded,
-            "openai": self._openai,
-            "anthropic": self._anthropic,
+            **dict.fromkeys(HOSTED, self._hosted),
         }
         if tier.adapter == "encoder":
             raise ConfigError(
@@ -186,13 +186,15 @@ class ModelShop:
     def _hosted_embedder(self, tier: Tier) -> Embedder:
         from stepdown.adapters.models.wire.embeddings import OpenAIEmbedder
         from stepdown.adapters.models.wire.openai import DEFAULT_BASE
+        from stepdown.wiring.hosted import secret_of, wire_settings
 
-        named = tier.api_key_env or "OPENAI_API_KEY"
+        value, origin = secret_of(tier, self._environment, self._project.root, "OPENAI_API_KEY")
         return OpenAIEmbedder(
             tier.target,
             base_url=tier.base_url or DEFAULT_BASE,
-            api_key=self._key(tier, named),
-            api_key_env=named,
+            api_key=value,
+            api_key_env=origin,
+            settings=wire_settings(tier),
             dimensions=tier.dimensions,
         )
 
@@ -231,32 +233,12 @@ class ModelShop:
             task.contract.render,
         )
 
-    def _openai(self, task: Task, tier: Tier) -> Model:
-        from stepdown.adapters.models.wire.openai import DEFAULT_BASE, OpenAIModel
+    def _hosted(self, task: Task, tier: Tier) -> Model:
+        from stepdown.wiring.hosted import hosted_model
 
-        return self._hosted(tier, OpenAIModel, DEFAULT_BASE, "OPENAI_API_KEY")
-
-    def _anthropic(self, task: Task, tier: Tier) -> Model:
-        from stepdown.adapters.models.wire.anthropic import DEFAULT_BASE, AnthropicModel
-
-        return self._hosted(tier, AnthropicModel, DEFAULT_BASE, "ANTHROPIC_API_KEY")
-
-    def _hosted(self, tier: Tier, make: Callable[..., Model], base: str, variable: str) -> Model:
-        named = tier.api_key_env or variable
         if tier.name not in self._shared:
-            self._shared[tier.name] = make(
-                tier.target,
-                base_url=tier.base_url or base,
-                api_key=self._key(tier, named),
-                api_key_env=named,
-            )
+            self._shared[tier.name] = hosted_model(tier, self._environment, self._project.root)
         return self._shared[tier.name]
-
-    def _key(self, tier: Tier, named: str) -> str:
-        """A tier with an address of its own and no named key needs none: a server at home."""
-        if tier.base_url is not None and tier.api_key_env is None:
-            return self._environment.variables.get(named, "")
-        return self._environment.secret(named, f"The tier {tier.name!r}")
 
 
 class _Predicting:

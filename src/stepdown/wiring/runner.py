@@ -17,6 +17,8 @@ from stepdown.core.lock import LockedTask
 from stepdown.core.task import Task
 from stepdown.core.trace import Trace
 from stepdown.errors import InputError, LockError
+from stepdown.serve.gate import Gates
+from stepdown.serve.guarded import Guarded
 from stepdown.serve.meter import Meter
 from stepdown.serve.ramp import Ramp
 from stepdown.serve.service import Service
@@ -141,10 +143,12 @@ def open_service(
     *,
     tasks: Sequence[str] = (),
     ramp: Ramp | None = None,
+    gates: Gates | None = None,
 ) -> Service:
     """Return the service of a project's lock, after checking every digest.
 
-    Without a `ramp` the policies answer everything.
+    Without a `ramp` the policies answer everything. `gates` are those of the service before this
+    one, so that a lock that is loaded anew does not forget which tier is left alone.
 
     Raises:
         LockError: a task's contract, settings, or a tier's digest is not what was locked.
@@ -153,13 +157,15 @@ def open_service(
     wanted = tasks or [name for name in lock.tasks if name in workspace.project.tasks]
     if not wanted:
         raise InputError("The lock holds no task of this project.", "Run `stepdown certify`.")
+    limits = {name: tier.limits for name, tier in workspace.tiers.items()}
+    gates = gates or Gates(limits, workspace.seconds)
     steps = {}
     for name in wanted:
         task = workspace.project.task(name)
         digests = {tier: locked.digest for tier, locked in workspace.locked_tiers(task).items()}
         settings = workspace.project.settings_digest(task)
         check_task(lock, name, settings, task.contract.digest, digests)
-        steps[name] = _step(workspace, task, lock.tasks[name])
+        steps[name] = _step(workspace, task, lock.tasks[name], gates)
     return Service(
         lock,
         steps,
@@ -168,10 +174,11 @@ def open_service(
         ramp=ramp,
         baseline=workspace.project.baseline,
         today=_today,
+        gates=gates,
     )
 
 
-def _step(workspace: Workspace, task: Task, locked: LockedTask) -> Step:
+def _step(workspace: Workspace, task: Task, locked: LockedTask, gates: Gates) -> Step:
     try:
         check_purchases(locked.policy, task.signals)
     except ValueError as error:
@@ -179,11 +186,15 @@ def _step(workspace: Workspace, task: Task, locked: LockedTask) -> Step:
             f"The lock's policy for {task.name!r} cannot be served: {error}.",
             "Name the signal in `signals` of the task, or run `stepdown certify` again.",
         ) from None
+    embedded = {name: workspace.tiers[name].place == "embedded" for name in locked.tiers}
+    doors = {name: gates.of(name, embedded=embedded[name]) for name in locked.tiers}
     return Step(
         task=task,
         policy=locked.policy,
         tiers=workspace.tiers,
-        models={tier: workspace.model(task, tier) for tier in locked.tiers},
+        models={name: Guarded(workspace.model(task, name), doors[name]) for name in locked.tiers},
+        gates=doors,
+        deadline_s=workspace.project.deadlines.get(task.name),
         confidence=locked.confidence,
         derived=locked.signals,
         triage=_triage(locked, workspace.lock_path.parent),

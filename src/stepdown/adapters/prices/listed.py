@@ -65,6 +65,7 @@ def price_of(
         input_usd_per_mtok=_usd(rates.input_mtok, prompt_tokens),
         output_usd_per_mtok=_usd(rates.output_mtok, prompt_tokens),
         cached_usd_per_mtok=_usd(rates.cache_read_mtok, prompt_tokens),
+        cache_write_usd_per_mtok=_usd(rates.cache_write_mtok, prompt_tokens),
         basis="list",
         source=_source(found, at, processing, band),
     )

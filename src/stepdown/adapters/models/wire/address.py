@@ -13,7 +13,7 @@ class Key:
     """An API key that prints as `[key]`; an empty one means that the server wants none."""
 
     def __init__(self, value: str, variable: str) -> None:
-        """Keep the key and the name of the environment variable that holds it.
+        """Keep the key and the name of the environment variable, or `the file PATH`, that holds it.
 
         Raises:
             ConfigError: it has characters that no HTTP header may carry.
@@ -33,6 +33,12 @@ class Key:
     def __repr__(self) -> str:
         """Return a text without the key."""
         return "[key]"
+
+    @property
+    def origin(self) -> str:
+        """Where the key is from, for a sentence."""
+        is_variable = " " not in self.variable
+        return f"the environment variable {self.variable}" if is_variable else self.variable
 
     def reveal(self) -> str:
         """Return the key, for the one header that carries it."""

@@ -17,6 +17,7 @@ from stepdown.adapters.models.wire.messages_answer import MessageReading, read_m
 from stepdown.adapters.models.wire.messages_request import message_options, system_text, turns
 from stepdown.adapters.models.wire.retrying import Sleep
 from stepdown.adapters.models.wire.settings import WireSettings
+from stepdown.adapters.models.wire.sse import EventParser
 from stepdown.core.request import Capabilities, Completion, Request
 
 DEFAULT_BASE = "https://api.anthropic.com"
@@ -116,3 +117,7 @@ class _Messages:
     def reading(self, request: Request) -> MessageReading:
         """Return a fresh collector of a stream."""
         return MessageReading()
+
+    def parser(self) -> EventParser:
+        """Return a fresh cutter of a stream into events."""
+        return EventParser()

@@ -260,7 +260,7 @@ class Translator:
 
     @property
     def _check(self) -> str:
-        return f"Check the key in the environment variable {self._key.variable}."
+        return f"Check the key in {self._key.origin}."
 
     def _quote(self, refusal: Refusal) -> str:
         return self._clean(refusal.said.message or "no reason given") + "."

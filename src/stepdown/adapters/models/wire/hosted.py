@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
 from random import SystemRandom
@@ -22,12 +22,12 @@ from stepdown.adapters.models.wire.failures import Refusal, RefusedError, Said, 
 from stepdown.adapters.models.wire.peer import Peer
 from stepdown.adapters.models.wire.retrying import Retrying, Sleep, Tries
 from stepdown.adapters.models.wire.settings import WireSettings
-from stepdown.adapters.models.wire.sse import EventParser
 from stepdown.core.digest import digest
 from stepdown.core.request import Capabilities, Chunk, Completion, Request
 from stepdown.errors import ModelError
 
 T = TypeVar("T")
+Sign = Callable[[str, bytes], Awaitable[Mapping[str, str]]]
 
 
 class MalformedError(Exception):
@@ -62,6 +62,14 @@ class Reading(Protocol):
         ...
 
 
+class Parser(Protocol):
+    """Cuts the bytes of a stream into events."""
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the events that this piece completes, in order."""
+        ...
+
+
 class Format(Protocol):
     """How a wire writes requests and answers."""
 
@@ -80,6 +88,10 @@ class Format(Protocol):
 
     def reading(self, request: Request) -> Reading:
         """Return a fresh collector of a stream."""
+        ...
+
+    def parser(self) -> Parser:
+        """Return a fresh cutter of a stream into events."""
         ...
 
 
@@ -101,12 +113,18 @@ class HostedModel:
         form: Format,
         decides: list[object],
         capabilities: Capabilities,
+        stream_url: str | None = None,
+        sign: Sign | None = None,
         settings: WireSettings | None = None,
         clock: Callable[[], float] = time.perf_counter,
         jitter: Callable[[], float] = SystemRandom().random,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """Keep the parts; `decides` lists what goes into the digest."""
+        """Keep the parts; `decides` lists what goes into the digest.
+
+        `stream_url` is where streams are asked for, if elsewhere. `sign` makes the headers that
+        belong to one body sent to one address.
+        """
         self._model = model
         self._form = form
         self._settings = settings or WireSettings()
@@ -115,7 +133,11 @@ class HostedModel:
         self._refused: frozenset[str] = frozenset()
         self._digest = digest(decides)
         self._tell = Translator(model, host_of(url), key)
+        self._url, self._stream_url, self._sign = url, stream_url or url, sign
         self._peer = Peer(url, headers, self._tell, self._settings)
+        self._stream_peer = self._peer
+        if stream_url is not None:
+            self._stream_peer = Peer(stream_url, headers, self._tell, self._settings)
         self._retrying = Retrying(self._settings, jitter, sleep)
 
     def __repr__(self) -> str:
@@ -188,6 +210,7 @@ class HostedModel:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._peer.aclose()
+        await self._stream_peer.aclose()
 
     @contextmanager
     def _counted(self, tries: Tries) -> Iterator[None]:
@@ -200,10 +223,10 @@ class HostedModel:
 
     async def _events(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
         """Yield the events' data."""
-        parser = EventParser()
+        parser = self._form.parser()
         async with aclosing(self._pieces(request, limit, tries)) as pieces:
             async for piece in pieces:
-                for event in parser.feed(piece):
+                for event in self._checked(partial(parser.feed, piece)):
                     yield event
 
     async def _pieces(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
@@ -212,7 +235,7 @@ class HostedModel:
         try:
             async with asyncio.timeout_at(deadline):
                 answer = await self._send(request, deadline, tries, stream=True)
-            async with aclosing(_until(self._peer.pieces(answer), deadline)) as pieces:
+            async with aclosing(_until(self._stream_peer.pieces(answer), deadline)) as pieces:
                 async for piece in pieces:
                     yield piece
         except TimeoutError:
@@ -224,7 +247,7 @@ class HostedModel:
         """Return the open response; leave out, one after the other, what the model refuses."""
         while True:
             body = self._form.body(request, self._refused, stream=stream)
-            once = partial(self._peer.open, msgspec.json.encode(body))
+            once = partial(self._once, msgspec.json.encode(body), stream=stream)
             try:
                 return await self._retrying.run(once, deadline, tries)
             except RefusedError as error:
@@ -232,6 +255,10 @@ class HostedModel:
                 if not named:
                     raise self._tell.error(error.refusal) from None
                 self._refused |= named
+
+    async def _once(self, body: bytes, *, stream: bool) -> Exchange:
+        peer, url = (self._stream_peer, self._stream_url) if stream else (self._peer, self._url)
+        return await peer.open(body, None if self._sign is None else await self._sign(url, body))
 
     def _checked(self, read: Callable[[], T]) -> T:
         """Return what `read` returns, its errors translated."""

@@ -17,6 +17,7 @@ from stepdown.adapters.models.wire.chat_request import chat_messages, chat_optio
 from stepdown.adapters.models.wire.hosted import HostedModel
 from stepdown.adapters.models.wire.retrying import Sleep
 from stepdown.adapters.models.wire.settings import WireSettings
+from stepdown.adapters.models.wire.sse import EventParser
 from stepdown.core.request import Capabilities, Completion, Request
 
 DEFAULT_BASE = "https://api.openai.com/v1"
@@ -67,7 +68,7 @@ class OpenAIModel(HostedModel):
             url=f"{base}/chat/completions",
             key=key,
             headers={"Authorization": f"Bearer {key.reveal()}"} if key else {},
-            form=_Chat(model, at_home=base == DEFAULT_BASE),
+            form=ChatForm(model, at_home=base == DEFAULT_BASE),
             decides=["openai", base, model, {"n": 1}],
             capabilities=capabilities,
             settings=settings,
@@ -77,11 +78,14 @@ class OpenAIModel(HostedModel):
         )
 
 
-class _Chat:
+class ChatForm:
     """The chat wire; `at_home` is OpenAI itself, whose newer models know `max_tokens` no more."""
 
     # Without `max_tokens` an answer may be longer, so only its name is changed (see `body`).
-    droppable = frozenset({"temperature", "seed", "logprobs", "top_logprobs", "max_tokens"})
+    # Without `stream_options` a stream does not say its tokens: its cost is then unknown.
+    droppable = frozenset(
+        {"temperature", "seed", "logprobs", "top_logprobs", "max_tokens", "stream_options"}
+    )
 
     def __init__(self, model: str, *, at_home: bool) -> None:
         self._model = model
@@ -110,6 +114,10 @@ class _Chat:
     def reading(self, request: Request) -> ChatReading:
         """Return a fresh collector of a stream."""
         return ChatReading(request)
+
+    def parser(self) -> EventParser:
+        """Return a fresh cutter of a stream into events."""
+        return EventParser()
 
     def _length(self, request: Request, refused: frozenset[str]) -> dict[str, int]:
         """Name the limit as the server knows it; other servers may not know the new name."""
