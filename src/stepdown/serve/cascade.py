@@ -37,6 +37,8 @@ from stepdown.serve.relay import Relay
 from stepdown.serve.signals import purchase
 from stepdown.serve.step import Clock, Signals, Step
 
+TICK_S = 0.001  # uvloop's timers count milliseconds, so a wait may end so much early
+
 
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a walk ended. `answer` is canonical; None when it abstained or broke off.
@@ -149,7 +151,10 @@ class Cascade:
     @property
     def left_s(self) -> float | None:
         """What remains of the caller's deadline, None without one."""
-        return None if self.deadline_at is None else self.deadline_at - self.seconds()
+        if self.deadline_at is None:
+            return None
+        left = self.deadline_at - self.seconds()
+        return left if left > TICK_S else 0.0
 
     def note_the_time(self) -> None:
         """Tell the walk how much time is left, and how much of it a tier takes."""

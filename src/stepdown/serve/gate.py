@@ -245,6 +245,12 @@ class Gates:
             self._gates[tier] = Gate(tier, limits, embedded=embedded, seconds=self._seconds)
         return self._gates[tier]
 
+    def renew(self, limits: Mapping[str, Limits]) -> None:
+        """Take new limits; a gate whose limits are what they were stays, with all it has seen."""
+        for name in [n for n, gate in self._gates.items() if gate.limits != limits.get(n)]:
+            del self._gates[name]
+        self._limits = limits
+
     def readings(self) -> Mapping[str, Reading]:
         """Return what each gate counted."""
         return {name: gate.reading() for name, gate in self._gates.items()}

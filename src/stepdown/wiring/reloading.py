@@ -12,9 +12,10 @@ from typing import Any
 
 from stepdown.core.call import Call, Reply
 from stepdown.ports.handler import Sink
+from stepdown.serve.gate import Gates
 from stepdown.serve.service import Service
 from stepdown.wiring.changing import note_served
-from stepdown.wiring.runner import open_service
+from stepdown.wiring.runner import limits_of, open_service
 from stepdown.wiring.standing import Standing
 from stepdown.wiring.workspace import Workspace
 
@@ -33,13 +34,14 @@ class _Serving:
 class Desk:
     """A Handler that hands each call to the service of the moment."""
 
-    def __init__(self, workspace: Workspace, beside: Standing) -> None:
-        """Open the first service.
+    def __init__(self, workspace: Workspace, beside: Standing, gates: Gates) -> None:
+        """Open the first service; `gates` outlive it.
 
         Raises:
             LockError: the lock does not match the files.
         """
         self._beside = beside
+        self._gates = gates
         self._now = self._opened(workspace)
         beside.serve(self._now.service)
         note_served(workspace, workspace.lock(), "serve")
@@ -94,7 +96,10 @@ class Desk:
         return self._opened(fresh)
 
     def _opened(self, workspace: Workspace) -> _Serving:
-        service = open_service(workspace, self._beside.books.trace, ramp=self._beside.ramp)
+        self._gates.renew(limits_of(workspace))
+        service = open_service(
+            workspace, self._beside.books.trace, ramp=self._beside.ramp, gates=self._gates
+        )
         return _Serving(workspace, service)
 
 

@@ -13,6 +13,7 @@ from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.core.bought import check_purchases
 from stepdown.core.call import Call, Reply
 from stepdown.core.hints import read_hints
+from stepdown.core.limits import Limits
 from stepdown.core.lock import LockedTask
 from stepdown.core.task import Task
 from stepdown.core.trace import Trace
@@ -157,8 +158,7 @@ def open_service(
     wanted = tasks or [name for name in lock.tasks if name in workspace.project.tasks]
     if not wanted:
         raise InputError("The lock holds no task of this project.", "Run `stepdown certify`.")
-    limits = {name: tier.limits for name, tier in workspace.tiers.items()}
-    gates = gates or Gates(limits, workspace.seconds)
+    gates = gates or gates_of(workspace)
     steps = {}
     for name in wanted:
         task = workspace.project.task(name)
@@ -176,6 +176,16 @@ def open_service(
         today=_today,
         gates=gates,
     )
+
+
+def gates_of(workspace: Workspace) -> Gates:
+    """Return gates for the project's tiers, within the limits that stepdown.toml sets."""
+    return Gates(limits_of(workspace), workspace.seconds)
+
+
+def limits_of(workspace: Workspace) -> Mapping[str, Limits]:
+    """Return the limits of each tier."""
+    return {name: tier.limits for name, tier in workspace.tiers.items()}
 
 
 def _step(workspace: Workspace, task: Task, locked: LockedTask, gates: Gates) -> Step:

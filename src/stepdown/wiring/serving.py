@@ -12,6 +12,7 @@ from stepdown.adapters.gateway.app import GatewayApp, is_loopback
 from stepdown.core.exposure import Exposure
 from stepdown.wiring.exposing import start_of
 from stepdown.wiring.reloading import Desk
+from stepdown.wiring.runner import gates_of
 from stepdown.wiring.standing import standing
 from stepdown.wiring.workspace import Workspace
 
@@ -30,8 +31,12 @@ def gateway(
     """
     serve, key = workspace.project.serve, api_key(workspace, host)
     begun = start_of(workspace.project, {}, shadow=False) if start is None else start
-    with workspace.ledger() as ledger, standing(workspace, ledger, begun) as beside:
-        desk = Desk(workspace, beside)
+    gates = gates_of(workspace)
+    with (
+        workspace.ledger() as ledger,
+        standing(workspace, ledger, begun, gates.readings) as beside,
+    ):
+        desk = Desk(workspace, beside, gates)
         app = GatewayApp(
             desk,
             operations=beside.operations,
