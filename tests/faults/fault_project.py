@@ -17,7 +17,7 @@ from stepdown.wiring.lockfile import write_lock
 from stepdown.wiring.workspace import Workspace
 
 KEY = "sk-planted-4f1c9b7e2d8a6053"
-FAULTY = ("peer", "refused", "lost", "tls")
+FAULTY = ("peer", "refused", "lost", "tls", "quiet", "slow")  # the last two: `peer` without a past
 
 TIER = """
 [tiers.{name}]
@@ -48,6 +48,8 @@ def write(folder: Path, peer: Peer, tls: Peer, good: Peer, *, failures: int = 10
         "refused": f"http://127.0.0.1:{closed_port()}/v1",
         "lost": "http://no-such-host.invalid/v1",
         "tls": tls.url,
+        "quiet": peer.url,
+        "slow": peer.url,
         "good": good.url,
     }
     tiers = [

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from fault_peer import Line, Peer, self_signed
 from fault_project import KEY, write
-from fault_table import CUT, FAULTS, FINE, FREE, KNOWN, UNKNOWN, Fault, rendered
+from fault_table import CUT, FAULTS, FINE, FREE, KNOWN, UNKNOWN, Fault, rendered, slow
 from msgspec import Struct
 
 from stepdown.core.trace import Trace
@@ -208,10 +208,23 @@ def test_the_callers_deadline_ends_the_wait_and_the_next_tier_is_not_asked_too_l
 ) -> None:
     house.peer.set(lambda line: line.until_gone())
     start = time.monotonic()
-    request_id, seen = house.ask("then-peer", stream=False, **{"x-stepdown-deadline-ms": "250"})
+    request_id, seen = house.ask("then-quiet", stream=False, **{"x-stepdown-deadline-ms": "250"})
     assert seen.said == "504 deadline", seen
     assert 0.2 < time.monotonic() - start < 0.6
     assert [a.failure for a in house.trace(request_id).attempts] == ["deadline"]
+
+
+def test_a_tier_that_has_been_too_slow_lately_is_skipped_for_a_caller_in_a_hurry(
+    house: House,
+) -> None:
+    house.peer.set(slow)
+    for _ in range(5):
+        house.ask("alone-slow", stream=False)
+    request_id, seen = house.ask("then-slow", stream=False, **{"x-stepdown-deadline-ms": "150"})
+    assert seen.said == FINE
+    assert seen.headers["x-stepdown-outside-guarantee"] == "deadline"
+    assert [a.tier for a in house.trace(request_id).attempts] == ["good"]
+    assert len(house.peer.calls) == 5
 
 
 def test_no_key_is_anywhere_after_all_of_this(house: House) -> None:
