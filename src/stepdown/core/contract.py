@@ -168,6 +168,8 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 def _between(template: str, mark: str, text: str) -> str | None:
     """Return what stands at `mark`; white space around and inside the template may differ."""
+    if template == mark:
+        return text.strip()
     before, after = (fixed.split() for fixed in template.split(mark))
     head = _length(before, text)
     tail = _length([word[::-1] for word in reversed(after)], text[::-1])

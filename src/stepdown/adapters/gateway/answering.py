@@ -46,7 +46,9 @@ class Answering:
         if asking.stream:
             await self._stream(visit, asking)
             return None
-        reply = await while_listened(visit.receive, self._handler.answer(asking.call))
+        reply = await while_listened(
+            visit.receive, self._handler.answer(asking.call), visit.on_hang_up
+        )
         body = visit.surface.whole(reply, int(self._clock()))
         return Answer(200, body, JSON + explained(reply, asking.ignored))
 
@@ -77,7 +79,7 @@ class Answering:
         )
         try:
             work = self._handler.answer(asking.call, sink)
-            await sink.finish(await while_listened(visit.receive, work))
+            await sink.finish(await while_listened(visit.receive, work, visit.on_hang_up))
         except StepdownError as error:
             await sink.hush()
             if not sink.started:

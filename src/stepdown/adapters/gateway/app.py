@@ -21,7 +21,7 @@ from stepdown.adapters.gateway.faults import (
     unknown_path,
     wrong_method,
 )
-from stepdown.adapters.gateway.hanging_up import GoneError
+from stepdown.adapters.gateway.hanging_up import HANG_UP, GoneError
 from stepdown.adapters.gateway.messages import MessagesSurface
 from stepdown.adapters.gateway.operations import OperationRoutes
 from stepdown.adapters.gateway.request_ids import safe_id
@@ -113,6 +113,7 @@ class GatewayApp:
             receive=receive,
             send=send,
             surface=self._spoken(scope["path"], headers),
+            on_hang_up=scope.get("extensions", {}).get(HANG_UP),
         )
         try:
             answer = await self._answer(visit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from stepdown.adapters.gateway.faults import Fault, not_local, unauthorized
@@ -52,10 +53,13 @@ def is_loopback(host: str) -> bool:
 
 def _is_from_here(headers: Mapping[bytes, bytes]) -> bool:
     """Tell apart what a web page of another site can make a browser send (also by rebinding)."""
-    names = [_name_of(b"//" + headers[b"host"])] if b"host" in headers else []
-    if b"origin" in headers:
-        names.append(_name_of(headers[b"origin"]))
-    return all(is_loopback(name) for name in names)
+    host, origin = headers.get(b"host"), headers.get(b"origin")
+    return (host is None or _is_here(b"//" + host)) and (origin is None or _is_here(origin))
+
+
+@lru_cache(maxsize=256)
+def _is_here(url: bytes) -> bool:
+    return is_loopback(_name_of(url))
 
 
 def _name_of(url: bytes) -> str:

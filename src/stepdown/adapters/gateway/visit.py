@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from stepdown.adapters.gateway.answers import JSON, Answer
 from stepdown.adapters.gateway.faults import Fault, Headers
+from stepdown.adapters.gateway.hanging_up import Subscribe
 from stepdown.adapters.gateway.surface import Surface
 
 Scope = MutableMapping[str, Any]
@@ -27,6 +28,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     receive: Receive
     send: Send
     surface: Surface
+    on_hang_up: Subscribe | None = None
 
     @property
     def hints(self) -> dict[str, str]:

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from stepdown.adapters.gateway.hanging_up import HANG_UP
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -57,6 +59,7 @@ class Exchange:
     __slots__ = (
         "_chunked",
         "_expects",
+        "_gone",
         "_headers",
         "_held",
         "_held_bytes",
@@ -85,6 +88,8 @@ class Exchange:
         self.broken = False
         self.gone = False
         self._line = line
+        self._gone: Callable[[], None] | None = None
+        scope["extensions"] = {HANG_UP: self.on_hang_up}
         self._expects = expects
         self._held_bytes = held_bytes
         self._held = False
@@ -137,6 +142,12 @@ class Exchange:
         if self._line.blocked and not self.answered:
             await self._line.unblocked()
 
+    def on_hang_up(self, call: Callable[[], None] | None) -> None:
+        """Call this, and nothing else, when the caller hangs up."""
+        self._gone = call
+        if self.gone and call is not None:
+            call()
+
     # What the connection tells.
 
     def add(self, piece: bytes) -> None:
@@ -158,6 +169,8 @@ class Exchange:
     def lose(self) -> None:
         """The caller hung up."""
         self.gone = True
+        if self._gone is not None:
+            self._gone()
         self._wake()
 
     def _body(self) -> MutableMapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -28,6 +29,7 @@ from stepdown.adapters.gateway.server.signals import Reload, Told
 
 _POLL_S = 0.05
 _TICK_S = 1.0
+_SWITCH_S = 0.0005  # how long a thread at work (the ledger's) may keep an answer waiting
 
 
 class GuardedApp(Guarded, Protocol):
@@ -149,6 +151,7 @@ def serve_on(
     parent_fd: int | None = None,
 ) -> None:
     """Serve a socket that listens; otherwise as `serve`. Stop when `parent_fd` is at its end."""
+    sys.setswitchinterval(_SWITCH_S)
 
     async def main() -> None:
         told = Told(on_reload)
