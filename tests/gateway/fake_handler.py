@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from stepdown.core.call import Call, Reply
+from stepdown.core.call import Call, EmbedCall, EmbedReply, Reply
 from stepdown.core.request import Chunk, Usage
 from stepdown.core.trace import Attempt, Trace
 from stepdown.ports.handler import Sink
@@ -54,6 +55,7 @@ class FakeHandler:
 
     def forget(self) -> None:
         self.calls: list[Call] = []
+        self.embeds: list[EmbedCall] = []
         self.says: Mapping[str, Any] | Exception = {}
         self.pieces: Sequence[Chunk] = ()
         self.breaks: Exception | None = None
@@ -73,6 +75,16 @@ class FakeHandler:
         if self.hangs:
             await self._hang()
         return reply_to(call, **self.says)
+
+    async def embed(self, call: EmbedCall) -> EmbedReply:
+        self.embeds.append(call)
+        if isinstance(self.says, Exception):
+            raise self.says
+        vectors = tuple(struct.pack("<2f", 0.5, len(text)) for text in call.texts)
+        trace = reply_to(Call(id=call.id, model=call.model, messages=())).trace
+        return EmbedReply(
+            vectors=vectors, model=call.model, trace=trace, usage=self.says.get("usage", Usage())
+        )
 
     async def _hang(self) -> None:
         try:

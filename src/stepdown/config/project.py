@@ -18,6 +18,7 @@ from stepdown.config.answering import (
     tools_from,
 )
 from stepdown.config.judges import judge_of, read_judges
+from stepdown.config.mapped import check_mapped
 from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.schema import (
@@ -197,6 +198,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
         raise ConfigError(f"project.baseline: no tier {baseline!r}.", hint)
     _check_shares(keys.data)
     _check_served(keys)
+    check_mapped(keys, tiers)
     return Project(
         name=keys.project.name,
         root=root,

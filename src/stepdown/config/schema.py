@@ -166,11 +166,23 @@ class ShadowKeys(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class MappedKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[serve.models."NAME"]: a model name that callers use today.
+
+    The request's template says which of `tasks` (all where none is named) is meant; `otherwise` is
+    the tier that answers, as they are, the requests that match none of them, or several.
+    """
+
+    otherwise: str
+    tasks: list[str] = []
+
+
 class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """[serve]: where the gateway listens. A key is needed for any address but loopback.
 
     `share` is the share of a task's traffic that its policy answers at first; the rest is today's
     model's. `session_s` is how long a conversation stays on its tier after a turn; 0 is never.
+    `models` maps the names of models that callers use today to tasks.
     """
 
     host: str = "127.0.0.1"
@@ -180,6 +192,7 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
     session_s: Amount = 300.0
     share: dict[str, Share] = {}
     shadow: ShadowKeys | None = None
+    models: dict[str, MappedKeys] = {}
 
 
 class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -64,3 +64,22 @@ class Reply(Struct, frozen=True, kw_only=True):
             logprobs=self.logprobs,
         )
         return (first, *self.more)
+
+
+class EmbedCall(Struct, frozen=True, kw_only=True):
+    """A caller's request for vectors. `model` is an embed task, or `tier:NAME`."""
+
+    id: str
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    hints: Hints = Hints()
+
+
+class EmbedReply(Struct, frozen=True, kw_only=True):
+    """Vectors in the order of the texts, each as little-endian 32-bit floats."""
+
+    vectors: tuple[bytes, ...]
+    model: str
+    trace: Trace
+    usage: Usage = Usage()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from stepdown.core.call import Call, Reply
+from stepdown.core.call import Call, EmbedCall, EmbedReply, Reply
 from stepdown.core.request import Chunk
 
 
@@ -40,6 +40,15 @@ class Handler(Protocol):
         Raises:
             InputError: an unknown model name, or a request that no tier may see.
             ModelError: no tier could answer, or the answer broke off after `sink.begin`.
+        """
+        ...
+
+    async def embed(self, call: EmbedCall) -> EmbedReply:
+        """Return a vector for each text; the trace is kept before this returns or raises.
+
+        Raises:
+            InputError: a model that embeds nothing, or dimensions that it does not give.
+            ModelError: the tier could not answer.
         """
         ...
 

@@ -24,6 +24,7 @@ from stepdown.core.request import Context, Message, encode_answer
 from stepdown.core.task import PLACES, TEXTS, Task
 from stepdown.core.trace import GuaranteeState
 from stepdown.errors import InputError
+from stepdown.serve.mapping import Mapped, meant
 from stepdown.serve.step import Step
 
 DIRECT = "tier:"
@@ -57,19 +58,26 @@ class Plan(Struct, frozen=True, kw_only=True):
 class Planner:
     """Plan calls by a lock. `today` is the date in UTC: a guarantee may fall due while it runs."""
 
-    def __init__(self, lock: Lock, steps: Mapping[str, Step], today: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        lock: Lock,
+        steps: Mapping[str, Step],
+        today: Callable[[], str],
+        mapped: Mapping[str, Mapped] = {},
+    ) -> None:
         self._lock = lock
         self._steps = steps
         self._today = today
+        self._mapped = mapped
 
     def models(self) -> Sequence[str]:
-        """Return the tasks, then the tiers as `tier:NAME`."""
+        """Return the tasks, then the tiers as `tier:NAME`, then the names that are mapped."""
         tiers = dict.fromkeys(t for step in self._steps.values() for t in step.models)
-        return [*self._steps, *(DIRECT + tier for tier in tiers)]
+        return [*self._steps, *(DIRECT + tier for tier in tiers), *self._mapped]
 
     def knows(self, model: str) -> bool:
         """Return whether a call may name this model."""
-        return model in self._steps or model in self.models()
+        return model in self._steps or model in self._mapped or model in self.models()
 
     def step(self, name: str) -> Step:
         """Return what is needed to answer a task.
@@ -101,8 +109,21 @@ class Planner:
         """
         if call.model.startswith(DIRECT):
             return self._direct(call)
-        step = tightened(self.step(call.model), call.hints)
-        state = self.state(self._lock.tasks[call.model])
+        if call.model in self._mapped:
+            return self._by_template(call, self._mapped[call.model])
+        return self._by_policy(call, call.model)
+
+    def _by_template(self, call: Call, mapped: Mapped) -> Plan:
+        """Run the task whose template matches; what matches none, or several, has its own tier."""
+        name, why = meant(call, mapped, self._steps)
+        if name is not None:
+            return self._by_policy(call, name)
+        step = _of_nobody(call.model, mapped, self._steps)
+        return as_it_is(call, tightened(step, call.hints), "none", why)
+
+    def _by_policy(self, call: Call, name: str) -> Plan:
+        step = tightened(self.step(name), call.hints)
+        state = self.state(self._lock.tasks[name])
         taken = _taken(step.task, call)
         if taken is None:
             return as_it_is(call, _ceiling_only(step), state, "contract")
@@ -136,6 +157,17 @@ class Planner:
             f"{DIRECT + tier!r} needs to know the task.",
             'Send metadata {"task": NAME}, or the header x-stepdown-task, or ask for the task.',
         )
+
+
+def _of_nobody(name: str, mapped: Mapped, steps: Mapping[str, Step]) -> Step:
+    """Return what answers a request that is no task's: as careful as the most careful of them."""
+    meant_steps = [steps[task] for task in mapped.tasks]
+    holder = next(step for step in meant_steps if mapped.otherwise in step.models)
+    tasks = [step.task for step in meant_steps]
+    boundary = min((task.boundary for task in tasks), key=PLACES.index)
+    store = "none" if any(task.store == "none" for task in tasks) else "metadata"
+    task = msgspec.structs.replace(holder.task, name=name, boundary=boundary, store=store)
+    return msgspec.structs.replace(holder, task=task, policy=single(mapped.otherwise))
 
 
 def tightened(step: Step, hints: Hints) -> Step:

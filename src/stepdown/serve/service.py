@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 
-from stepdown.core.call import Call, Choice, Reply
+from stepdown.core.call import Call, Choice, EmbedCall, EmbedReply, Reply
 from stepdown.core.decide import Decision
 from stepdown.core.digest import draw, seed_from
 from stepdown.core.keeping import Keeping, without_texts
 from stepdown.core.lock import Lock
 from stepdown.core.policy import Action
+from stepdown.core.task import Task
 from stepdown.core.trace import Trace
 from stepdown.errors import Down, ModelError, TimedOut, Unavailable
 from stepdown.ports.handler import Sink
 from stepdown.serve.cascade import Cascade, Outcome
+from stepdown.serve.embedding import Embedding
 from stepdown.serve.gate import Gates
+from stepdown.serve.mapping import Mapped
 from stepdown.serve.planning import Plan, Planner
 from stepdown.serve.ramp import Ramp
 from stepdown.serve.relay import Relay
@@ -43,6 +46,8 @@ class Service:
         keeping: Mapping[str, Keeping] = {},
         ramp: Ramp | None = None,
         baseline: str | None = None,
+        embedding: Embedding | None = None,
+        mapped: Mapping[str, Mapped] = {},
         today: Callable[[], str],
         gates: Gates | None = None,
         clock: Clock = Clock(),
@@ -52,7 +57,8 @@ class Service:
         self._lock_digest = lock.digest
         self._seed = seed_from(self._lock_digest)
         self._steps = dict(steps)
-        self._planner = Planner(lock, self._steps, today)
+        self._planner = Planner(lock, self._steps, today, mapped)
+        self._embedding = embedding or Embedding({}, append, clock=clock)
         self._append = append
         self._keeping = keeping
         self.ramp = ramp or Ramp(lock.project, baseline=baseline)
@@ -89,11 +95,15 @@ class Service:
 
     def knows(self, model: str) -> bool:
         """Return whether a caller may ask for this model."""
-        return self._planner.knows(model)
+        return self._planner.knows(model) or model in self._embedding.models()
 
     def models(self) -> Sequence[str]:
-        """Return the tasks, then the tiers as `tier:NAME`."""
-        return self._planner.models()
+        """Return the tasks, then the tiers as `tier:NAME`, then the names that are mapped."""
+        return list(dict.fromkeys([*self._planner.models(), *self._embedding.models()]))
+
+    async def embed(self, call: EmbedCall) -> EmbedReply:
+        """Return a vector for each text, by the tier of an embed task."""
+        return await self._embedding.embed(call)
 
     def labels(self, task: str) -> Sequence[str]:
         """Return the labels that a task's answers can be, none where they are free."""
@@ -184,11 +194,11 @@ class Service:
             input=plan.text,
             answer=outcome.answer,
         )
-        return trace if self._keeps_texts(task.name, call.id) else without_texts(trace)
+        return trace if self._keeps_texts(task, call.id) else without_texts(trace)
 
-    def _keeps_texts(self, task: str, trace_id: str) -> bool:
-        keeping = self._keeping.get(task, Keeping(self._steps[task].task.store))
-        return keeping.texts(self.ramp.seed(task), trace_id)
+    def _keeps_texts(self, task: Task, trace_id: str) -> bool:
+        keeping = self._keeping.get(task.name, Keeping(task.store))
+        return keeping.texts(self.ramp.seed(task.name), trace_id)
 
     def _baseline_usd(self, task: str, outcome: Outcome) -> float | None:
         """What the baseline tier costs for this request: paid if it was called, else its mean."""
@@ -196,7 +206,8 @@ class Service:
             called = attempt.kind == "call" and attempt.failure is None
             if called and attempt.tier == self._baseline:
                 return attempt.cost_usd
-        mean = self._lock.tasks[task].expected.get("baseline_usd")
+        locked = self._lock.tasks.get(task)
+        mean = locked.expected.get("baseline_usd") if locked is not None else None
         return mean.value if mean else None
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stepdown.core.call import Call, Reply
+from stepdown.core.call import Call, EmbedCall, EmbedReply, Reply
 from stepdown.ports.handler import Sink
 from stepdown.serve.gate import Gates
 from stepdown.serve.service import Service
@@ -53,9 +53,22 @@ class Desk:
         try:
             return await serving.service.answer(call, sink)
         finally:
-            serving.busy -= 1
-            if serving.is_retired and not serving.busy:
-                await serving.workspace.aclose()
+            await self._answered(serving)
+
+    async def embed(self, call: EmbedCall) -> EmbedReply:
+        """Return vectors by the service that is there when the call comes."""
+        serving = self._now
+        serving.busy += 1
+        try:
+            return await serving.service.embed(call)
+        finally:
+            await self._answered(serving)
+
+    async def _answered(self, serving: _Serving) -> None:
+        """Note that a call is done; the last one of a retired service lets go of its models."""
+        serving.busy -= 1
+        if serving.is_retired and not serving.busy:
+            await serving.workspace.aclose()
 
     def knows(self, model: str) -> bool:
         """Return whether a caller may ask for this model."""

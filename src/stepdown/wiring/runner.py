@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepdown.adapters.prices.tokens import estimate_tokens
+from stepdown.config.schema import MappedKeys
 from stepdown.core.bought import check_purchases
 from stepdown.core.call import Call, Reply
 from stepdown.core.hints import read_hints
@@ -20,11 +21,13 @@ from stepdown.core.trace import Trace
 from stepdown.errors import InputError, LockError
 from stepdown.serve.gate import Gates
 from stepdown.serve.guarded import Guarded
+from stepdown.serve.mapping import Mapped
 from stepdown.serve.meter import Meter
 from stepdown.serve.ramp import Ramp
 from stepdown.serve.service import Service
 from stepdown.serve.step import Step
 from stepdown.wiring.bookkeeping import Bookkeeper
+from stepdown.wiring.embedding import open_embedding
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import check_task
 from stepdown.wiring.workspace import Workspace
@@ -155,8 +158,11 @@ def open_service(
         LockError: a task's contract, settings, or a tier's digest is not what was locked.
     """
     lock = workspace.lock()
-    wanted = tasks or [name for name in lock.tasks if name in workspace.project.tasks]
-    if not wanted:
+    known = workspace.project.tasks
+    embedding = open_embedding(workspace, lock, append)
+    named = tasks or [name for name in lock.tasks if name in known]
+    wanted = [name for name in named if name not in embedding.steps]
+    if not wanted and not embedding.steps:
         raise InputError("The lock holds no task of this project.", "Run `stepdown certify`.")
     gates = gates or gates_of(workspace)
     steps = {}
@@ -172,6 +178,8 @@ def open_service(
         append,
         keeping=workspace.project.keeping,
         ramp=ramp,
+        embedding=embedding,
+        mapped=_mapped(workspace, steps),
         baseline=workspace.project.baseline,
         today=_today,
         gates=gates,
@@ -186,6 +194,22 @@ def gates_of(workspace: Workspace) -> Gates:
 def limits_of(workspace: Workspace) -> Mapping[str, Limits]:
     """Return the limits of each tier."""
     return {name: tier.limits for name, tier in workspace.tiers.items()}
+
+
+def _mapped(workspace: Workspace, steps: Mapping[str, Step]) -> dict[str, Mapped]:
+    """Return the names of today that callers may keep, with the tasks that are served."""
+    said = workspace.project.serve.models
+    return {name: _stands_for(name, keys, steps) for name, keys in said.items()}
+
+
+def _stands_for(name: str, keys: MappedKeys, steps: Mapping[str, Step]) -> Mapped:
+    tasks = tuple(task for task in keys.tasks or steps if task in steps)
+    if not any(keys.otherwise in steps[task].models for task in tasks):
+        raise LockError(
+            f"serve.models.{name}: no task of it with the tier {keys.otherwise!r} is in the lock.",
+            "Run `stepdown certify` for one, or name another tier.",
+        )
+    return Mapped(tasks=tasks, otherwise=keys.otherwise)
 
 
 def _step(workspace: Workspace, task: Task, locked: LockedTask, gates: Gates) -> Step:

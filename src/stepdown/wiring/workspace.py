@@ -24,7 +24,7 @@ from stepdown.evals.dataset import Columns, Row, Sample, digest_of, iter_samples
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import explain_no_project, read_lock
-from stepdown.wiring.models import ModelShop
+from stepdown.wiring.models import EMBEDDING, ModelShop
 
 if TYPE_CHECKING:
     from stepdown.evals.split import Split
@@ -298,11 +298,16 @@ class Workspace:
         """Return what the lock says of each tier of a task, with digests taken now."""
         return {name: self._locked_tier(task, name) for name in task.tiers}
 
+    def _digest_of(self, task: Task, name: str) -> str:
+        """Digest of what answers a task at a tier; an encoder is a model for embed tasks only."""
+        embeds = task.kind == "embed" and self.tiers[name].adapter in EMBEDDING
+        return (self.models.embedder(name) if embeds else self.model(task, name)).digest
+
     def _locked_tier(self, task: Task, name: str) -> LockedTier:
         tier = self.tiers[name]
         return LockedTier(
             model=tier.model,
-            digest=self.model(task, name).digest,
+            digest=self._digest_of(task, name),
             place=tier.place,
             price_basis=tier.price.basis,
             price_source=tier.price.source,

@@ -41,7 +41,24 @@ def explained(reply: Reply, ignored: tuple[str, ...] = (), *, whole: bool = True
 
     Of an answer that is not `whole` yet the cost and the confidence are not known yet.
     """
-    trace = reply.trace
+    return explained_trace(
+        reply.trace,
+        ignored=(*reply.ignored, *ignored),
+        recorded=reply.recorded,
+        note=reply.note,
+        whole=whole,
+    )
+
+
+def explained_trace(
+    trace: Trace,
+    *,
+    ignored: tuple[str, ...] = (),
+    recorded: bool = False,
+    note: str = "",
+    whole: bool = True,
+) -> Headers:
+    """Return the headers that explain a trace."""
     unknown = "unknown" if whole else PENDING
     pairs = [
         ("x-stepdown-trace", trace.id),
@@ -51,21 +68,17 @@ def explained(reply: Reply, ignored: tuple[str, ...] = (), *, whole: bool = True
         ("x-stepdown-confidence", _number(trace.confidence, unknown)),
         ("x-stepdown-cost-usd", _number(trace.cost_usd, unknown)),
         ("x-stepdown-guarantee", trace.guarantee),
-        *_when_said(trace, reply, ignored),
     ]
-    return tuple((name.encode(), safe_value(value)) for name, value in pairs)
-
-
-def _when_said(trace: Trace, reply: Reply, ignored: tuple[str, ...]) -> list[tuple[str, str]]:
     said = [
         ("x-stepdown-escalations", ", ".join(trace.escalations)),
         ("x-stepdown-outside-guarantee", trace.outside_guarantee or ""),
         ("x-stepdown-contract-matched", "" if trace.contract_matched else "false"),
-        ("x-stepdown-recorded", "true" if reply.recorded else ""),
-        ("x-stepdown-note", reply.note),
-        ("x-stepdown-ignored", ", ".join((*reply.ignored, *ignored))),
+        ("x-stepdown-recorded", "true" if recorded else ""),
+        ("x-stepdown-note", note),
+        ("x-stepdown-ignored", ", ".join(ignored)),
     ]
-    return [pair for pair in said if pair[1]]
+    pairs += [pair for pair in said if pair[1]]
+    return tuple((name.encode(), safe_value(value)) for name, value in pairs)
 
 
 def _number(value: float | None, unknown: str) -> str:

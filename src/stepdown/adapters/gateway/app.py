@@ -14,6 +14,7 @@ from stepdown.adapters.gateway.answering import Answering
 from stepdown.adapters.gateway.answers import TEXT, Answer, encode
 from stepdown.adapters.gateway.chat import ChatSurface
 from stepdown.adapters.gateway.door import Door, is_loopback
+from stepdown.adapters.gateway.embeddings import Embeddings
 from stepdown.adapters.gateway.faults import (
     stepdown_fault,
     unforeseen,
@@ -34,6 +35,7 @@ from stepdown.ports.operations import Operations
 __all__ = ["GatewayApp", "is_loopback"]
 
 _CHAT = "/v1/chat/completions"
+_EMBEDDINGS = "/v1/embeddings"
 _MESSAGES = "/v1/messages"
 _MODELS = "/v1/models"
 _PATIENCE_S = 15.0  # proxies cut a silent connection after 30 to 60 s
@@ -82,6 +84,7 @@ class GatewayApp:
             _MODELS: ("GET", self._models),
             _CHAT: ("POST", asked),
             _MESSAGES: ("POST", asked),
+            _EMBEDDINGS: ("POST", Embeddings(handler, max_body_bytes=max_body_bytes)),
             **more,
         }
         self._operations = operations
@@ -145,7 +148,7 @@ class GatewayApp:
     def _spoken(self, path: str, headers: Mapping[bytes, bytes]) -> Surface:
         """Return the wire of a request: its path, or the header that one vendor's clients send."""
         is_messages = path.startswith(_MESSAGES) or b"anthropic-version" in headers
-        return self._messages if is_messages and path != _CHAT else self._chat
+        return self._messages if is_messages and path not in (_CHAT, _EMBEDDINGS) else self._chat
 
     def _route(self, visit: Visit) -> Route:
         """Return what answers a request.
