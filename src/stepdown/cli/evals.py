@@ -94,8 +94,10 @@ def evaluate(
         runs = {one.task.name: one.head.digest for one in found}
         judges = {one.task.name: one.judge for one in found if one.judge is not None}
         kinds = {one.task.name: one.kinds.figures for one in found}
+        vectors = {one.task.name: one.vectors for one in found if one.vectors is not None}
         summaries = [one.summary for one in found]
-        data = {"tasks": summaries, "kinds": kinds, "runs": runs, "judges": judges}
+        data = {"tasks": summaries, "kinds": kinds, "runs": runs}
+        data |= {"judges": judges, "vectors": vectors}
         talk.finish(data, document, DONE if _complete(found) else NO)
 
 

@@ -58,7 +58,7 @@ async def _run(
     from stepdown.adapters.tables.outcome_files import write_outcomes
     from stepdown.wiring import evaluating
     from stepdown.wiring.buying import further
-    from stepdown.wiring.judging import as_asked, judged_outcomes
+    from stepdown.wiring.second_pass import as_asked, scored_outcomes
 
     written = {}
     wanted = workspace.tasks(tasks or ())
@@ -72,7 +72,7 @@ async def _run(
                 found += result.outcomes
             if not tiers:
                 found += await further(workspace, task, asked, found, watch)
-            found = list((await judged_outcomes(workspace, task, samples, found, watch))[0])
+            found = list((await scored_outcomes(workspace, task, samples, found, watch))[0])
             path = to if len(wanted) == 1 else to.with_name(f"{to.stem}.{task.name}{to.suffix}")
             write_outcomes(path, found)
             written[str(path)] = len(found)

@@ -6,6 +6,7 @@ Text metrics take one text or several; checklists take points; everything else a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 from stepdown.evals.patterns import checklist, plain_checklist
 
@@ -21,6 +22,8 @@ TEXT_METRICS = (
 )
 CHECKLISTS = ("checklist", "checklist_all")
 JUDGE = "judge"
+RETRIEVAL = ("recall_at_k", "mrr", "ndcg_at_k")
+PAIRS = "rank_agreement"
 
 
 def free_reference(scorer: str, found: object) -> object:
@@ -32,6 +35,10 @@ def free_reference(scorer: str, found: object) -> object:
     """
     if scorer in TEXT_METRICS or scorer == JUDGE:
         return list(texts_of(found)) if not isinstance(found, str) else found
+    if scorer in RETRIEVAL:
+        return relevant_of(found)
+    if scorer == PAIRS:
+        return pair_of(found)
     if scorer in CHECKLISTS:
         plain_checklist(found)
     elif not isinstance(found, str):
@@ -43,7 +50,41 @@ def wanted_of(scorer: str) -> str:
     """Return in words what a scorer reads, for messages."""
     if scorer in TEXT_METRICS or scorer == JUDGE:
         return "reference text"
+    if scorer in RETRIEVAL or scorer == PAIRS:
+        return "relevant documents" if scorer in RETRIEVAL else "pair"
     return "demands" if scorer in CHECKLISTS else "accepted patterns"
+
+
+def relevant_of(found: object) -> dict[str, float]:
+    """Return the relevant documents of a query as id -> gain; a list of ids means gains of 1.
+
+    Raises:
+        ValueError: there are none, or a gain is no number above 0.
+    """
+    if isinstance(found, Mapping):
+        gains = {str(name): gain for name, gain in found.items() if gain != 0}
+    else:
+        listed = found if isinstance(found, list | tuple) else (found,)
+        gains = {str(name): 1.0 for name in listed if isinstance(name, str | int)}
+        if len(gains) != len(listed):
+            raise ValueError(f"expected ids of documents, none twice, got {found!r}")
+    if not gains or not all(isinstance(g, int | float) and 0 < g < inf for g in gains.values()):
+        raise ValueError(f"expected at least one document with a gain above 0, got {found!r}")
+    return {name: float(gain) for name, gain in gains.items()}
+
+
+def pair_of(found: object) -> dict[str, object]:
+    """Return the second text of a pair with its graded similarity.
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    if isinstance(found, Mapping) and set(found) == {"text", "similarity"}:
+        text, similar = found["text"], found["similarity"]
+        graded = isinstance(similar, int | float) and -inf < similar < inf
+        if isinstance(text, str) and text.strip() and graded:
+            return {"text": text, "similarity": float(similar)}
+    raise ValueError(f'expected {{"text": ..., "similarity": NUMBER}}, got {found!r}')
 
 
 def texts_of(found: object) -> tuple[str, ...]:

@@ -50,6 +50,14 @@ def rank_correlation(
     return _estimate(spearman, (np.asarray(a, float), np.asarray(b, float)), groups, level, seed)
 
 
+def rank_gap_interval(
+    a: ArrayLike, b: ArrayLike, truth: ArrayLike, level: float = 0.95, seed: int = 0
+) -> Estimate:
+    """Return how much better `a` ranks like the truth than `b` does, on the same rows."""
+    columns = tuple(np.asarray(each, float) for each in (a, b, truth))
+    return _estimate(rank_gap, columns, None, level, seed)
+
+
 def spearman(a: Floats, b: Floats) -> Any:
     """Return the correlation of the mid-ranks over the last axis, nan where one is constant."""
     from scipy.stats import rankdata

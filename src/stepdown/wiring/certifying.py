@@ -24,9 +24,9 @@ from stepdown.wiring.buying import further
 from stepdown.wiring.evaluating import Watch, run_one, samples_in, unfit
 from stepdown.wiring.foretelling import static_encoder, with_triage_kept
 from stepdown.wiring.frontier_file import write_frontier
-from stepdown.wiring.judging import as_asked, judged_outcomes
 from stepdown.wiring.lockfile import LOCKS, keep_lock, read_lock, write_lock
 from stepdown.wiring.pool import labels_of, pool_of, pool_outcomes, settled
+from stepdown.wiring.second_pass import as_asked, scored_outcomes
 from stepdown.wiring.workspace import Workspace
 
 
@@ -144,7 +144,7 @@ async def outcomes_of(
     for tier in able(workspace, task):
         found += (await run_one(workspace, task, tier, asked, watch)).outcomes
     found += await further(workspace, task, asked, found, watch)
-    return (await judged_outcomes(workspace, task, samples, found, watch))[0]
+    return (await scored_outcomes(workspace, task, samples, found, watch))[0]
 
 
 async def with_pool(
@@ -195,13 +195,15 @@ def certify(
     """Certify one task on gathered outcomes; what its policy reads is kept beside the lock."""
     evidence = evidence_of(workspace, task, gathered)
     done = certify_task(task, evidence, terms_of(workspace, task, relook=relook))
-    scored = _judge_words(task)
+    scored = _scored_words(task)
     said = (*left_out(workspace, task), *gathered.warnings, *done.warnings, *scored)
     done = msgspec.structs.replace(done, warnings=said)
     return with_triage_kept(done, workspace.project.root)
 
 
-def _judge_words(task: Task) -> tuple[str, ...]:
+def _scored_words(task: Task) -> tuple[str, ...]:
+    if not task.cascades:
+        return ("Vectors of two models never mix, so one tier is locked for all inputs.",)
     if task.judge is None:
         return ()
     said = f"The scores are those of the judge {task.judge.name} ({task.judge.tier})"

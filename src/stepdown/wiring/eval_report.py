@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ from stepdown.core.report import Cell, Column, Document, Section, Table
 from stepdown.core.task import Task
 from stepdown.evals.document import eval_document
 from stepdown.evals.judge_figures import judge_table
+from stepdown.evals.vector_figures import vector_table
 from stepdown.wiring.eval_run import Evaluated
 from stepdown.wiring.evaluating import ready, recorded_notes
 from stepdown.wiring.set_walk import described
@@ -22,7 +23,7 @@ def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     where = f"{' and '.join(parts)} rows; {described(workspace)}"
     notes = {one.task.name: notes_on(workspace, one) for one in found}
     whole = eval_document([one.summary for one in found], split=where, notes=notes)
-    more = {one.task.name: (*one.kinds.tables, *_judge(one)) for one in found}
+    more = {one.task.name: (*one.kinds.tables, *_second_tables(one)) for one in found}
     sections = tuple(
         msgspec.structs.replace(part, blocks=(*part.blocks, *more.get(part.title, ())))
         for part in whole.sections
@@ -30,8 +31,12 @@ def document(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[s
     return msgspec.structs.replace(whole, sections=sections)
 
 
-def _judge(one: Evaluated) -> tuple[Table, ...]:
-    return () if one.judge is None else (judge_table(one.judge),)
+def _second_tables(one: Evaluated) -> Iterator[Table]:
+    """Yield what a second pass tells of itself."""
+    if one.judge is not None:
+        yield judge_table(one.judge)
+    if one.vectors is not None:
+        yield vector_table(one.vectors)
 
 
 def notes_on(workspace: Workspace, one: Evaluated) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 from stepdown import __version__
 from stepdown.adapters.prices.tokens import estimate_tokens
-from stepdown.core.digest import seed_from
+from stepdown.core.digest import digest, seed_from
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import InputError
@@ -24,8 +25,10 @@ from stepdown.evals.purse import Purse
 from stepdown.evals.record import Finished, KeptSamples, head_of, save
 from stepdown.evals.roster import Enrolling, Roster
 from stepdown.evals.scorers import scorer_of
+from stepdown.evals.scorers.scorer import DIGITS
 from stepdown.evals.summary import Asking, Summary, summarise_tallies
 from stepdown.evals.tally import Tally
+from stepdown.evals.vector_figures import VectorFigures
 from stepdown.ports.run_store import RunHead, SavedCall
 from stepdown.wiring.eval_kinds import kinds_of
 from stepdown.wiring.evaluating import (
@@ -37,7 +40,8 @@ from stepdown.wiring.evaluating import (
     recordings,
     unfit,
 )
-from stepdown.wiring.judging import Held, as_asked
+from stepdown.wiring.ranking import beside
+from stepdown.wiring.second_pass import Held, as_asked, scored_later
 from stepdown.wiring.set_walk import samples_of
 from stepdown.wiring.workspace import Workspace
 
@@ -46,7 +50,8 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     """One task's eval: its figures, its record, and how the run of each tier ended.
 
     `left_out` are tiers that can take none of the inputs; `judge` is what is known of the judge
-    that scored the answers, where one did; `kinds` is what the kind of task has to say.
+    that scored the answers, where one did, `vectors` what is known of those of an embed task;
+    `kinds` is what the kind of task has to say.
     """
 
     task: Task
@@ -55,6 +60,7 @@ class Evaluated(Struct, frozen=True, kw_only=True):
     runs: tuple[TierRun, ...]
     left_out: Mapping[str, str] = {}
     judge: JudgeFigures | None = None
+    vectors: VectorFigures | None = None
     kinds: KindReport = KindReport()
 
 
@@ -127,15 +133,19 @@ async def evaluate(
     asked = [_asked(workspace, task, name) for name in names]
     roster, samples = _enrolled(workspace, task, samples_of(workspace, task, parts, terms.limit))
     held = Held(task)
-    shown = samples if task.judge is None else as_asked(task, tuple(samples))
+    shown = as_asked(task, tuple(samples)) if scored_later(task) else samples
     finished = [await _one(workspace, each, shown, roster, terms, held) for each in asked]
     try:
-        judge = None
-        if task.judge is not None:
-            judge = await held.judge(workspace, tuple(samples), finished, terms.purse, terms.watch)
+        found = None
+        if scored_later(task):
+            found = await held.score(workspace, tuple(samples), finished, terms.purse, terms.watch)
         done = _summed(workspace, task, roster, samples.order, finished, terms, left_out, parts)
-        kinds = kinds_of(workspace, task, done.head)
-        return msgspec.structs.replace(done, judge=judge, kinds=kinds)
+        return msgspec.structs.replace(
+            done,
+            judge=found if isinstance(found, JudgeFigures) else None,
+            vectors=found if isinstance(found, VectorFigures) else None,
+            kinds=kinds_of(workspace, task, done.head),
+        )
     finally:
         for each in finished:
             each.tally.close()
@@ -152,7 +162,11 @@ def _enrolled(
 
 def _asked(workspace: Workspace, task: Task, name: str) -> Asked:
     check_tier(task, name)
-    return Asked(task, workspace.tiers[name], workspace.model(task, name), scorer_of(task))
+    scorer = scorer_of(task)
+    if task.kind == "embed":
+        told = (scorer.settings, beside(workspace, task))
+        scorer = dataclasses.replace(scorer, settings=digest(told).removeprefix("sha256:")[:DIGITS])
+    return Asked(task, workspace.tiers[name], workspace.model(task, name), scorer)
 
 
 async def _one(

@@ -31,8 +31,6 @@ from stepdown.evals.judge_figures import (
 )
 from stepdown.evals.judging import SAME, Judged, judge_cases
 from stepdown.evals.purse import Purse
-from stepdown.evals.record import Finished
-from stepdown.ports.run_store import RunRow
 from stepdown.wiring.bounding import BoundedModel
 from stepdown.wiring.buying import KeptModel
 from stepdown.wiring.evaluating import at_once
@@ -44,37 +42,6 @@ NO_RIVAL = "judge_no_rival"  # the ceiling gave nothing to compare with
 EVEN = 0.5  # what a pairwise judge gives to an answer beside itself
 
 
-class Held:
-    """The answers of a run that wait for its judge; nothing is held where no judge scores."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._rows: list[tuple[int, RunRow, Outcome]] = []
-
-    def add(self, number: int, row: RunRow, outcome: Outcome) -> None:
-        """Hold the row and the outcome of sample number `number`."""
-        if self._task.judge is not None:
-            self._rows.append((number, row, outcome))
-
-    async def judge(
-        self,
-        workspace: Workspace,
-        samples: Sequence[Sample],
-        finished: Sequence[Finished],
-        purse: Purse,
-        watch: Watch | None,
-    ) -> JudgeFigures | None:
-        """Judge what is held, and put the scores into the tallies of the tiers."""
-        outcomes = [outcome for _, _, outcome in self._rows]
-        found, figures = await judged_outcomes(
-            workspace, self._task, samples, outcomes, watch, purse
-        )
-        tallies = {each.run.tier: each.tally for each in finished}
-        for (number, row, _), outcome in zip(self._rows, found, strict=True):
-            tallies[outcome.tier].put(number, replace(row, score=outcome.score))
-        return figures
-
-
 class _Place(Struct, frozen=True):
     """What a case is about: the outcome of a tier, or an answer that a person graded."""
 
@@ -83,38 +50,28 @@ class _Place(Struct, frozen=True):
     person: tuple[float, str | None] | None = None
 
 
-def as_asked(task: Task, samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Return the samples as the tiers' run takes them: unscored where a judge scores later."""
-    if task.judge is None:
-        return tuple(samples)
-    return tuple(replace(sample, reference=None) for sample in samples)
-
-
 async def judged_outcomes(
     workspace: Workspace,
     task: Task,
+    judge: Judge,
     samples: Sequence[Sample],
     outcomes: Sequence[Outcome],
-    watch: Watch | None = None,
-    purse: Purse | None = None,
-) -> tuple[tuple[Outcome, ...], JudgeFigures | None]:
+    watch: Watch | None,
+    purse: Purse,
+) -> tuple[tuple[Outcome, ...], JudgeFigures]:
     """Return the outcomes with the judge's scores, and what is known of the judge.
 
-    Outcomes come back as they are where no judge scores the task. An answer that the judge could
-    not score stays unscored; an answer that failed before keeps its 0.
+    An answer that the judge could not score stays unscored; one that failed before keeps its 0.
 
     Raises:
         ConfigError: a pairwise judge, and the ceiling did not answer.
         DataError: people's grades that cannot be read.
     """
-    judge = task.judge
-    if judge is None:
-        return tuple(outcomes), None
     _refuse_no_rival(task, judge, outcomes)
     desk = _Desk(workspace, task, judge, samples, outcomes)
     places = desk.places()
     tier = workspace.tiers[judge.tier]
-    paid = BoundedModel(workspace.models.model(task, judge.tier), tier.price, purse or Purse())
+    paid = BoundedModel(workspace.models.model(task, judge.tier), tier.price, purse)
     model = KeptModel(paid, workspace.runs, task.name, desk.stored)
     books = _Books(task.name, desk.name, len(places), tier.price, watch)
     found = await judge_cases(

@@ -120,6 +120,8 @@ class ModelShop:
             "recorded": self._recorded,
             **dict.fromkeys(HOSTED, self._hosted),
         }
+        if task.kind == "embed":
+            return self._embedding(task, tier)
         if tier.adapter == "encoder":
             raise ConfigError(
                 f"tasks.{task.name}: the tier {tier.name!r} is an encoder, which embeds and "
@@ -170,6 +172,12 @@ class ModelShop:
             )
         head = load_head(self.registry.folder / artifact.file, artifact.digest)
         return Expert(head, self.encoder(tier.target))
+
+    def _embedding(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.embedding import EmbeddingModel
+        from stepdown.evals.scorers.retrieval import query_prefix
+
+        return EmbeddingModel(self.embedder(tier.name), query_prefix(task))
 
     def _open_embedder(self, tier: Tier) -> Embedder:
         from stepdown.adapters.models.encoder import EncoderEmbedder

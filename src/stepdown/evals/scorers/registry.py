@@ -19,12 +19,13 @@ from stepdown.evals.scorers.fields import FIELDS
 from stepdown.evals.scorers.judged import JUDGED
 from stepdown.evals.scorers.labels import LABELS
 from stepdown.evals.scorers.metrics import METRICS
+from stepdown.evals.scorers.retrieval import RETRIEVAL
 from stepdown.evals.scorers.scorer import Scorer, check_options, settings_of
 from stepdown.evals.scorers.texts import TEXTS
 from stepdown.evals.scorers.tool_calls import TOOL_CALLS
 from stepdown.evals.text_metrics import missing
 
-FAMILIES = (LABELS, FIELDS, COMPARED, TOOL_CALLS, TEXTS, METRICS, JUDGED)
+FAMILIES = (LABELS, FIELDS, COMPARED, TOOL_CALLS, TEXTS, METRICS, JUDGED, RETRIEVAL)
 SCORERS: Mapping[str, Scorer] = {one.name: one for family in FAMILIES for one in family}
 
 
