@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from stepdown.certify.case import Case
 from stepdown.certify.finishing import finished, is_measured
+from stepdown.certify.locking import all_tiers
 from stepdown.certify.routing import Candidate, candidates_of, fit_routing
 from stepdown.certify.search import agreeing_cascades, bought_cascades, candidates
 from stepdown.certify.supply import DRAW, Sources, has_prompts, supplied, with_triage
@@ -88,12 +89,13 @@ def _finished(case: Case, sample: Panel, policy: Policy) -> Offer:
 
 
 def _with_routes(case: Case, sample: Panel, plain: list[Offer]) -> Offers:
-    table, triage = with_triage(sample, case.order, case.evidence.encoder, case.rows.seed)
+    order = tuple(tier for tier in case.order if tier in sample.score)  # others were not asked
+    table, triage = with_triage(sample, order, case.evidence.encoder, case.rows.seed)
     sources = Sources(case.rows.seed, triage, case.evidence.encoder)
     table = supplied(_shaped(case, table), (DRAW, SIZE), sources)
-    fitted = fit_routing(table, case.order, case.task.ceiling, table.groups, case.rows.seed)
+    fitted = fit_routing(table, order, case.task.ceiling, table.groups, case.rows.seed)
     table = table.with_derived(fitted.shared)
-    routes = map(_learned, candidates_of(fitted, case.order))
+    routes = (_learned(one, case.order) for one in candidates_of(fitted, order))
     return Offers((*plain, *routes), table, sources, fitted.verdict)
 
 
@@ -106,5 +108,7 @@ def _shaped(case: Case, table: Panel) -> Panel:
     return table
 
 
-def _learned(one: Candidate) -> Offer:
-    return Offer(one.policy, one.derived, one.score if one.kind == "routed" else None)
+def _learned(one: Candidate, order: tuple[str, ...]) -> Offer:
+    return Offer(
+        all_tiers(one.policy, order), one.derived, one.score if one.kind == "routed" else None
+    )

@@ -210,7 +210,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
         deadlines={n: t.deadline_ms / 1000 for n, t in keys.tasks.items() if t.deadline_ms},
         pipelines={name: steps_of(said) for name, said in keys.pipelines.items()},
         promised={n: said for n, said in keys.pipelines.items() if isinstance(said, PipelineKeys)},
-        data=keys.data,
+        data=_data(keys.data),
         serve=keys.serve,
         keeping={n: Keeping(said.store, said.store_share) for n, said in keys.tasks.items()},
         audit=keys.audit,
@@ -228,6 +228,15 @@ def _check_served(keys: FileKeys) -> None:
         if name not in keys.tasks:
             hint = nearest(name, keys.tasks, "tasks")
             raise ConfigError(f"serve.{section}: no task {name!r}.", hint)
+
+
+def _data(keys: DataKeys | None) -> DataKeys | None:
+    """Return the keys as the rows have them; the rows of trajectories are made, field by field."""
+    if keys is None or keys.trajectory is None:
+        return keys
+    return msgspec.structs.replace(
+        keys, input="text", history="history", group=keys.group or "trajectory"
+    )
 
 
 def _check_shares(data: DataKeys | None) -> None:
@@ -270,6 +279,7 @@ def _tier(name: str, said: TierKeys) -> Tier:
         region=said.region,
         limits=said.limits,
         dimensions=said.dimensions,
+        vision=said.vision,
     )
 
 
@@ -314,7 +324,7 @@ def _task(root: Path, name: str, keys: FileKeys, tiers: Mapping[str, Tier]) -> T
         scoring=scoring,
         judge=judge_of(name, said, (scorer, scoring), keys.judges, tiers),
         compare=compare_of(said),
-        reference=said.reference or name,
+        reference=said.reference or _reference(name, said, keys.data),
         reference_is=said.reference_is,
         promise=said.promise,
         boundary=said.boundary,
@@ -327,6 +337,13 @@ def _task(root: Path, name: str, keys: FileKeys, tiers: Mapping[str, Tier]) -> T
         thresholds=said.thresholds,
         fallback=said.fallback,
     )
+
+
+def _reference(name: str, said: TaskKeys, data: DataKeys | None) -> str:
+    """Return where the right answer stands when nobody says so."""
+    if data is None or data.trajectory is None:
+        return name
+    return "step.calls" if said.kind == "tool_call" else "step.text"
 
 
 def _task_problem(said: TaskKeys) -> str:

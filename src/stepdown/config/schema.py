@@ -27,7 +27,8 @@ class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
     `pool` is a file of rows that nobody has labelled, for `stepdown label`. `segment` is a column
     that says which kind of message a row is, known before any call (callers send it in metadata).
     `history`, `tools` and `images` are columns with the messages before a text, the functions that
-    it may call, and images beside it (data URLs, or files in the folder of `path`).
+    it may call, and images beside it (data URLs, or files in the folder of `path`). `trajectory` is
+    a column with all messages of an agent's run; each step of the assistant is then a row.
     """
 
     path: str
@@ -40,6 +41,7 @@ class DataKeys(Struct, frozen=True, forbid_unknown_fields=True):
     tools: str | None = None
     images: str | None = None
     max_image_mb: Positive = 5.0
+    trajectory: str | None = None
     shares: dict[str, float] = msgspec.field(
         default_factory=lambda: {"train": 0.5, "tune": 0.15, "certify": 0.35}
     )
@@ -62,7 +64,7 @@ class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
     `place` says where the data go. Without it: embedded; for a hosted wire self_hosted when it has
     a `base_url` of its own, else vendor. `recording` says what the answers of a recorded tier are;
     every table that shows the tier repeats it. `dimensions` is the length of the vectors that an
-    embed task asks an `openai:` tier for.
+    embed task asks an `openai:` tier for; `vision = false` says that a hosted tier sees no images.
     """
 
     model: str
@@ -78,6 +80,7 @@ class TierKeys(Struct, frozen=True, forbid_unknown_fields=True):
     region: str | None = None
     limits: Limits = Limits()
     dimensions: Annotated[int, Meta(ge=1)] | None = None
+    vision: bool | None = None
 
 
 class TaskKeys(Struct, frozen=True, forbid_unknown_fields=True):

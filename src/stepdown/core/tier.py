@@ -75,6 +75,7 @@ class Tier(Struct, frozen=True, kw_only=True):
     region: str | None = None
     limits: Limits = Limits()
     dimensions: int | None = None
+    vision: bool | None = None
 
     @property
     def adapter(self) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from stepdown.adapters.models.wire.settings import WireSettings
+from stepdown.core.request import Capabilities
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 from stepdown.ports.model import Model
@@ -69,12 +72,18 @@ def _from_file(tier: Tier, path: Path) -> str:
     return found
 
 
+def _able(offered: Capabilities, tier: Tier) -> Capabilities:
+    """Return what a wire offers, less what the project says that the tier cannot do."""
+    return replace(offered, vision=offered.vision and tier.vision is not False)
+
+
 def _openai(tier: Tier, environment: Environment, root: Path) -> Model:
-    from stepdown.adapters.models.wire.openai import DEFAULT_BASE, OpenAIModel
+    from stepdown.adapters.models.wire.openai import DEFAULT_BASE, OFFERED, OpenAIModel
 
     value, origin = secret_of(tier, environment, root, "OPENAI_API_KEY")
     return OpenAIModel(
         tier.target,
+        capabilities=_able(OFFERED, tier),
         base_url=tier.base_url or DEFAULT_BASE,
         api_key=value,
         api_key_env=origin,
@@ -83,11 +92,12 @@ def _openai(tier: Tier, environment: Environment, root: Path) -> Model:
 
 
 def _anthropic(tier: Tier, environment: Environment, root: Path) -> Model:
-    from stepdown.adapters.models.wire.anthropic import DEFAULT_BASE, AnthropicModel
+    from stepdown.adapters.models.wire.anthropic import DEFAULT_BASE, OFFERED, AnthropicModel
 
     value, origin = secret_of(tier, environment, root, "ANTHROPIC_API_KEY")
     return AnthropicModel(
         tier.target,
+        capabilities=_able(OFFERED, tier),
         base_url=tier.base_url or DEFAULT_BASE,
         api_key=value,
         api_key_env=origin,

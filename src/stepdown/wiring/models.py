@@ -117,6 +117,7 @@ class ModelShop:
             "rule": self._rule,
             "head": self._head,
             "llama": self._llama,
+            "image": self._image,
             "recorded": self._recorded,
             **dict.fromkeys(HOSTED, self._hosted),
         }
@@ -227,6 +228,11 @@ class ModelShop:
             path = pull(tier.target, self._environment.cache)
             self._shared[tier.model] = LlamaModel(path)
         return self._shared[tier.model]
+
+    def _image(self, task: Task, tier: Tier) -> Model:
+        from stepdown.adapters.models.image import load_image_head
+
+        return load_image_head(self._project.root / tier.target, task.labels, task.name)
 
     def _recorded(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.recorded import RecordedModel

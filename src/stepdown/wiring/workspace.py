@@ -21,6 +21,8 @@ from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ConfigError, DataError
 from stepdown.evals.dataset import Columns, Row, Sample, digest_of, iter_samples
+from stepdown.evals.likeness import likeness
+from stepdown.evals.trajectories import steps_of, takes
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import explain_no_project, read_lock
@@ -235,11 +237,23 @@ class Workspace:
             found[str(row[keys.id])] = row[task.reference]
         return found
 
+    def _read(self) -> Iterator[Row]:
+        """Rows of the file of the data; of trajectories, a row for each step."""
+        keys = self.project.data
+        assert keys is not None
+        rows = read_rows(self.project.root / keys.path)
+        if keys.trajectory is None:
+            return rows
+        return steps_of(rows, source=keys.path, messages=keys.trajectory, row_id=keys.id)
+
     def _joined(self, task: Task) -> Iterator[Row]:
         """Rows of the data; a task with `inputs` reads its text from another file, joined by id."""
         keys = self.project.data
         assert keys is not None
-        rows = read_rows(self.project.root / keys.path)
+        rows = self._read()
+        if keys.trajectory is not None:
+            calls = task.kind == "tool_call"
+            rows = ((line, row) for line, row in rows if takes(row, calls=calls))
         source = self.project.inputs.get(task.name)
         if source is None:
             yield from rows
@@ -263,8 +277,13 @@ class Workspace:
         if keys is None:
             raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
         rows = [
-            Sample(id=str(row[keys.id]), input=str(row[keys.input]), reference="", group=group)
-            for _, row in read_rows(self.project.root / keys.path)
+            Sample(
+                id=str(row[keys.id]),
+                input=likeness(row, keys.input, keys.history, keys.images),
+                reference="",
+                group=group,
+            )
+            for _, row in self._read()
             if keys.id in row and keys.input in row
             for group in [None if keys.group is None else str(row.get(keys.group))]
         ]

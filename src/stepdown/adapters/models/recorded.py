@@ -6,7 +6,7 @@ It cannot answer a text that it has not seen, and cannot polish another tier's d
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,16 @@ import msgspec
 
 from stepdown.core.chat import plain_tool
 from stepdown.core.digest import digest_bytes
-from stepdown.core.request import Capabilities, Chunk, Completion, Request, Usage, encode_answer
+from stepdown.core.request import (
+    Capabilities,
+    Chunk,
+    Completion,
+    ImagePart,
+    Message,
+    Request,
+    Usage,
+    encode_answer,
+)
 from stepdown.errors import DataError, Unavailable
 
 
@@ -45,7 +54,9 @@ class RecordedModel:
         self._task = task
         self._estimate = estimate_tokens
         self._render = render
-        self._answers = _answers(path, data, field, inputs)
+        by_id = _answers(path, data, field, inputs)
+        self._by_id = {(query, inputs[query].strip()): said for query, said in by_id.items()}
+        self._by_text = {text: said for (_, text), said in self._by_id.items()}
 
     @property
     def digest(self) -> str:
@@ -65,7 +76,7 @@ class RecordedModel:
         Raises:
             Unavailable: there is no recording of this text for this task.
         """
-        answer = self._answers.get(request.input.strip())
+        answer = self._find(request)
         if answer is None:
             raise Unavailable(
                 "Only the recorded tier could answer this with its guarantee, and it holds no "
@@ -78,6 +89,14 @@ class RecordedModel:
         said += self._estimate(_json(told)) if told else 0
         usage = Usage(input_tokens=said, output_tokens=self._estimate(text), estimated=True)
         return Completion(text=text, usage=usage, model="recorded", recorded=True)
+
+    def _find(self, request: Request) -> str | None:
+        """Return the answer to this query, otherwise to its text where that is all there is."""
+        text = request.input.strip()
+        found = self._by_id.get((request.id, text))
+        if found is not None or not text or _has_more(request.messages):
+            return found
+        return self._by_text.get(text)
 
     async def stream(
         self, request: Request, *, timeout_s: float | None = None
@@ -112,8 +131,16 @@ def _answers(path: Path, data: bytes, field: str, inputs: Mapping[str, str]) -> 
             raise DataError(f"{path.name}, line {number}: {error}.", "Correct the line.") from None
         value = _dotted(row, field)
         if value is not None and query in inputs:
-            answers[inputs[query].strip()] = value if isinstance(value, str) else _json(value)
+            answers[query] = value if isinstance(value, str) else _json(value)
     return answers
+
+
+def _has_more(messages: Sequence[Message]) -> bool:
+    """Tell whether images or earlier turns decide the answer beside the text."""
+    images = (part for m in messages if isinstance(m.content, tuple) for part in m.content)
+    return any(m.role in ("assistant", "tool") for m in messages) or any(
+        isinstance(part, ImagePart) for part in images
+    )
 
 
 def _json(value: Any) -> str:
