@@ -60,10 +60,15 @@ class FakeHandler:
         self.pieces: Sequence[Chunk] = ()
         self.breaks: Exception | None = None
         self.hangs = False
+        self.delay_s = 0.0
+        self.asked = threading.Event()
         self.cancelled = threading.Event()
 
     async def answer(self, call: Call, sink: Sink | None = None) -> Reply:
         self.calls.append(call)
+        self.asked.set()
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
         if isinstance(self.says, Exception):
             raise self.says
         if sink is not None and self.pieces:

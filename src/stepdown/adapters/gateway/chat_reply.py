@@ -44,6 +44,7 @@ class ChatEvents:
         self._usage_wanted = usage_wanted
         self._start: dict[str, Any] = {}
         self._before = b""
+        self._bare: set[int] = set()
 
     def begin(self, opening: Reply) -> bytes:
         """Return the chunk with the role; of a reply of several choices, one for each."""
@@ -61,12 +62,13 @@ class ChatEvents:
             return self._before + encode(chunk.text) + _AFTER
         delta: dict[str, Any] = {"content": chunk.text} if chunk.text else {}
         if chunk.tools:
-            delta["tool_calls"] = [_tool_piece(piece) for piece in chunk.tools]
+            delta["tool_calls"] = [self._called(piece) for piece in chunk.tools]
         return self._event(0, delta, chunk.logprobs or None)
 
     def end(self, reply: Reply) -> bytes:
         """Return the finish reason, the usage where it is wanted, and the end."""
-        ends = [self._finish(n, choice) for n, choice in enumerate(reply.choices)]
+        ends = [self._event(0, {"tool_calls": [_arguments(n, "{}")]}) for n in sorted(self._bare)]
+        ends += [self._finish(n, choice) for n, choice in enumerate(reply.choices)]
         told = _usage(reply.usage)
         if self._usage_wanted and told:
             ends.append(_data({**self._start, "choices": [], **told}))
@@ -82,6 +84,17 @@ class ChatEvents:
     def broken(self, fault: Fault) -> bytes:
         """Return the event of an error: clients of the wire raise it."""
         return _data(fault_body(fault))
+
+    def _called(self, piece: ToolPiece) -> dict[str, Any]:
+        """Return a part of a call; one that never gets arguments ends with empty ones."""
+        if piece.arguments:
+            self._bare.discard(piece.index)
+        if not piece.name:
+            return _arguments(piece.index, piece.arguments)
+        if not piece.arguments:
+            self._bare.add(piece.index)
+        call = ToolCall(piece.id, piece.name, piece.arguments)
+        return {"index": piece.index, **_called(call)}
 
     def _said(self, number: int, choice: Choice) -> Iterable[bytes]:
         told = _told(choice)
@@ -145,11 +158,8 @@ def _called(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _tool_piece(piece: ToolPiece) -> dict[str, Any]:
-    if not piece.name:
-        return {"index": piece.index, "function": {"arguments": piece.arguments}}
-    call = ToolCall(piece.id, piece.name, piece.arguments)
-    return {"index": piece.index, **_called(call)}
+def _arguments(index: int, said: str) -> dict[str, Any]:
+    return {"index": index, "function": {"arguments": said}}
 
 
 def _logprobs(tokens: tuple[TokenLogprob, ...] | None) -> dict[str, Any] | None:

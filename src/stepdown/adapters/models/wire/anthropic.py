@@ -28,7 +28,7 @@ VERSION = "2023-06-01"  # the only version of the wire that is still current
 DEFAULT_MAX_TOKENS = 4096
 
 # No log-probabilities on this wire, and no distribution over labels. The context is unknown.
-OFFERED = Capabilities(vision=True, tools=True, schema=True, stream=True)
+OFFERED = Capabilities(vision=True, tools=True, schema=True, stream=True, wire="anthropic")
 
 
 class AnthropicModel(HostedModel):

@@ -23,7 +23,9 @@ from stepdown.core.request import Capabilities, Completion, Request
 DEFAULT_BASE = "https://api.openai.com/v1"
 
 # A label set is sent as it is: the wire has no distribution over labels. The context is unknown.
-OFFERED = Capabilities(vision=True, tools=True, logprobs=True, schema=True, stream=True)
+OFFERED = Capabilities(
+    vision=True, tools=True, logprobs=True, schema=True, stream=True, wire="openai"
+)
 
 
 class OpenAIModel(HostedModel):
