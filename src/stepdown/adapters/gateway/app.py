@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from stepdown.adapters.gateway import openapi
 from stepdown.adapters.gateway.answering import Answering
 from stepdown.adapters.gateway.answers import TEXT, Answer, encode
 from stepdown.adapters.gateway.chat import ChatSurface
@@ -81,6 +82,7 @@ class GatewayApp:
         self._routes: Mapping[str, tuple[str, Route]] = {
             "/": ("GET", self._about),
             "/healthz": ("GET", self._health),
+            openapi.PATH: ("GET", self._document),
             _MODELS: ("GET", self._models),
             _CHAT: ("POST", asked),
             _MESSAGES: ("POST", asked),
@@ -171,6 +173,10 @@ class GatewayApp:
     async def _about(self, _visit: Visit) -> Answer:
         text = _ABOUT.format(version=self._version, chat=_CHAT, messages=_MESSAGES, models=_MODELS)
         return Answer(200, text.encode(), TEXT)
+
+    async def _document(self, _visit: Visit) -> Answer:
+        beside = {path: method for path, (method, _) in self._routes.items()}
+        return Answer(200, encode(openapi.document(self._version, beside)))
 
     async def _health(self, visit: Visit) -> Answer:
         """Say that it is up; the state of the guarantees only to whoever has the key."""
