@@ -189,9 +189,8 @@ def _nearest(judge: Judge, score: float) -> float:
 
 
 def _groups(people: Sequence[Person]) -> list[str] | None:
-    if all(one.group is None for one in people):
-        return None
-    return [one.group or f"alone {i}" for i, one in enumerate(people)]
+    names = [one.group or f"alone {i}" for i, one in enumerate(people)]
+    return names if len(set(names)) < len(names) else None
 
 
 def _pairs(said: Sequence[Said]) -> list[tuple[Said, Said]]:
