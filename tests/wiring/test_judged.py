@@ -103,6 +103,18 @@ def test_a_pair_is_compared_with_the_ceiling_in_both_orders(tmp_path: Path) -> N
         assert "frontier" in done.output
 
 
+def test_runs_that_a_judge_scored_are_compared_as_they_were_and_never_as_0(tmp_path: Path) -> None:
+    with judge_server(graded) as (base, _):
+        folder = write_judged(tmp_path / "p", base)
+        assert stepdown("eval", "-p", folder).exit_code == 0
+        pair = ("draft/small", "draft/frontier")
+        done = stepdown("eval", "compare", *pair, "-p", folder)
+        assert done.exit_code in (0, 1), done.output
+        again = stepdown("eval", "compare", *pair, "-p", folder, "--rescore")
+        assert again.exit_code == 2
+        assert "second pass" in again.output
+
+
 def test_the_money_of_an_eval_bounds_its_judge_too(tmp_path: Path) -> None:
     with judge_server(graded) as (base, asked):
         folder = write_judged(tmp_path / "p", base)

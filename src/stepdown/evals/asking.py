@@ -22,6 +22,7 @@ SCORER_RAISED = "scorer_error"
 DETAIL_CHARS = 300  # of what a scorer's own error says
 # Nobody was asked, so nothing can be scored; `incapable` lacks what a sample needs, such as images.
 UNASKED = frozenset({"unavailable", "not_asked", "incapable"})
+SCORED_LATER = frozenset({"unjudged", "unranked"})  # by a judge, or once all vectors are there
 
 
 class Scored(Struct, frozen=True):
@@ -58,10 +59,11 @@ def scored(
         return Scored(not_answered(sample, tier, kind, call.latency_s), call.detail)
     answer = read_answer(task, tier, completion, sample.context)
     score = _score(task, scorer, sample, answer)
+    later = score.failure in SCORED_LATER
     outcome = Outcome(
         query_id=sample.id,
         tier=tier,
-        score=None if sample.reference is None and score.failure is None else score.value,
+        score=None if later or (sample.reference is None and not score.failure) else score.value,
         cost_usd=price.cost_usd(completion.usage, call.latency_s),
         latency_s=call.latency_s,
         signals=call.signals,
@@ -69,7 +71,7 @@ def scored(
         group=sample.group,
         segment=sample.segment,
         prompt=sample.input,
-        failure=score.failure,
+        failure=None if later else score.failure,
     )
     return Scored(outcome, score.detail)
 

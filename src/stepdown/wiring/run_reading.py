@@ -31,8 +31,13 @@ def answers_by(workspace: Workspace, head: RunHead, tier: str, task: Task) -> It
     """Yield what one tier of a run said, scored now by the task's scorer; no model is called.
 
     Raises:
-        DataError: an answer that was kept is gone, so it cannot be scored again.
+        DataError: an answer that was kept is gone, or a second pass scores the task.
     """
+    if task.judge is not None or task.kind == "embed":
+        raise DataError(
+            f"The task {task.name!r} is scored by {task.scorer} in a second pass.",
+            "Run `stepdown eval` again (kept answers cost nothing), and compare that run.",
+        )
     scorer = scorer_of(task)
     for case in cases(workspace.runs, head, tier):
         yield _answered(case, tier, task, _again(case, head, tier, task, scorer))
