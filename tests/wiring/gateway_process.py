@@ -18,7 +18,7 @@ RUN = "from stepdown.cli.main import run; run()"
 
 @contextmanager
 def gateway(
-    folder: Path, *options: str, env: Mapping[str, str] = {}
+    folder: Path, *options: str, env: Mapping[str, str] = {}, late_s: float = 60
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start `stepdown serve --port 0`; yield the process and the base URL it says."""
     process = subprocess.Popen(
@@ -28,7 +28,7 @@ def gateway(
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    late = threading.Timer(60, process.kill)
+    late = threading.Timer(late_s, process.kill)
     late.start()
     try:
         yield process, _url(process)

@@ -197,3 +197,27 @@ def test_the_lock_that_was_served_before_comes_back(certified: Path) -> None:
     assert read_lock(lock_path).digest == first.digest
     run("rollback", "--lock", "-p", str(certified))
     assert read_lock(lock_path).generator == "stepdown of later"
+
+
+def test_label_reads_what_shadow_runs_kept(certified: Path) -> None:
+    from stepdown.wiring.pool import pool_of
+
+    text = (certified / "stepdown.toml").read_text()
+    (certified / "stepdown.toml").write_text(text.replace("[data]\n", '[data]\npool = "shadow"\n'))
+    empty = CliRunner().invoke(app, ["label", "topic", "--status", "-p", str(certified)])
+    assert empty.exit_code == 2
+    assert "No shadow run of 'topic' has kept its text" in " ".join(empty.output.split())
+    workspace = Workspace.open(certified)
+    task = workspace.project.task("topic")
+    texts = [sample.input for sample in workspace.part(task, "certify")][:10]
+    with gateway(certified, "--shadow") as (process, url), client_of(url) as client:
+        for number, one in enumerate(texts):
+            ask(client, one, f"s{number}")
+        until(lambda: len(records(certified, Shadow)) == 10)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    pool = pool_of(workspace, task)
+    assert {sample.input for sample in pool.samples} == set(texts)
+    assert {sample.id for sample in pool.samples} == {f"pool:s{n}" for n in range(10)}
+    status = CliRunner().invoke(app, ["label", "topic", "--status", "-p", str(certified)])
+    assert status.exit_code in (0, 1), status.output

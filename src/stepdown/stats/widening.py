@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stepdown.stats.arrays import Floats
 from stepdown.stats.bounds import log_evalue, mean_lower_bound
 
 MOST = 200_000  # rows that are looked ahead; beyond it the answer is "not at this agreement"
@@ -43,13 +44,17 @@ def widening(agreed: Sequence[bool], target: float, delta: float) -> Widening:
     Source: Waudby-Smith and Ramdas (2023), as `bounds.log_evalue` with `anytime`; Ville (1939).
     """
     rows = np.asarray(agreed, dtype=np.float64)
-    passed = rows.size > 0 and log_evalue(rows, target, anytime=True) >= -math.log(delta)
     bound = mean_lower_bound(rows, delta, anytime=True) if rows.size else 0.0
-    more = 0 if passed else _more(rows, target, delta)
+    more = 0 if is_shown(rows, target, delta) else _more(rows, target, delta)
     return Widening(rows.size, int(rows.sum()), target, delta, bound, more)
 
 
-def _more(rows: np.ndarray, target: float, delta: float) -> int | None:
+def is_shown(rows: Floats, target: float, delta: float) -> bool:
+    """Return whether rows in their order show a mean above `target`, at whatever look."""
+    return rows.size > 0 and log_evalue(rows, target, anytime=True) >= -math.log(delta)
+
+
+def _more(rows: Floats, target: float, delta: float) -> int | None:
     """Return the fewest further rows, agreeing as evenly as those so far, that would pass.
 
     Before the first row the question is asked of rows that all agree.
@@ -71,7 +76,6 @@ def _more(rows: np.ndarray, target: float, delta: float) -> int | None:
     return high
 
 
-def _passes(rows: np.ndarray, rate: float, more: int, target: float, delta: float) -> bool:
+def _passes(rows: Floats, rate: float, more: int, target: float, delta: float) -> bool:
     steps = np.floor(rate * np.arange(more + 1) + 1e-9)
-    longer = np.concatenate([rows, np.diff(steps)])
-    return log_evalue(longer, target, anytime=True) >= -math.log(delta)
+    return is_shown(np.concatenate([rows, np.diff(steps)]), target, delta)

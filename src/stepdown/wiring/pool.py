@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from stepdown.adapters.tables.judgement_files import JudgementFile
-from stepdown.adapters.tables.rows import read_rows
 from stepdown.config.schema import DataKeys
 from stepdown.core.judgement import Settled, settle
 from stepdown.core.outcome import Outcome
@@ -19,7 +18,8 @@ from stepdown.errors import ConfigError, DataError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.split import group_samples, regrouped
 from stepdown.wiring.evaluating import Watch, run_one
-from stepdown.wiring.workspace import Workspace
+from stepdown.wiring.shadow_pool import pool_rows
+from stepdown.wiring.workspace import SHADOW_POOL, Workspace
 
 PREFIX = "pool:"  # of the ids of its rows, so that they are never those of labelled rows
 
@@ -46,14 +46,20 @@ def pool_of(workspace: Workspace, task: Task) -> Pool:
     if keys is None or keys.pool is None:
         raise ConfigError(
             "stepdown.toml names no unlabelled rows.",
-            'Write pool = "FILE" under [data]: rows with the same id and input columns.',
+            'Write pool = "FILE" under [data]: rows with the same id and input columns; or '
+            'pool = "shadow": what shadow runs kept.',
         )
     if task.name in workspace.project.inputs:
         raise ConfigError(
             f"The task {task.name!r} has `inputs`; a pool cannot feed it.",
             "Label rows for it by hand and add them to [data].",
         )
-    fresh = tuple(_rows(workspace, keys, keys.pool))
+    fresh = tuple(_rows(workspace, task, keys, keys.pool))
+    if not fresh and keys.pool == SHADOW_POOL:
+        raise DataError(
+            f"No shadow run of {task.name!r} has kept its text.",
+            'Serve it in shadow with store = "sample" or "full".',
+        )
     if not fresh:
         raise DataError(f"{keys.pool} holds no rows.", "Put unlabelled messages there.")
     pool = _apart(workspace, fresh)
@@ -65,9 +71,9 @@ def pool_of(workspace: Workspace, task: Task) -> Pool:
     return pool
 
 
-def _rows(workspace: Workspace, keys: DataKeys, name: str) -> Iterator[Sample]:
+def _rows(workspace: Workspace, task: Task, keys: DataKeys, name: str) -> Iterator[Sample]:
     lines: dict[str, int] = {}
-    for line, row in read_rows(workspace.project.root / name):
+    for line, row in pool_rows(workspace, task):
         query, text = row.get(keys.id), row.get(keys.input)
         if query is None or not isinstance(text, str) or not text.strip():
             raise DataError(

@@ -76,6 +76,6 @@ def _words(task: str, n: int, agreed: int, target: float, more: int | None) -> s
     if more is not None:
         return f"about {more:,} more at {agreed / n:.1%} would show {goal}"
     return (
-        f"{goal} is not in sight at {agreed / n:.1%}: label the {n - agreed} disagreements "
-        f"(`stepdown label {task} --shadow`)"
+        f"{goal} is not in sight at {agreed / n:.1%}: label the {n - agreed} disagreements, with "
+        f'pool = "shadow" under [data], by `stepdown label {task}`'
     )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from stepdown.evals.split import Split
 
 PARTS = ("train", "tune", "certify")
+SHADOW_POOL = "shadow"  # in place of a file of unlabelled rows: what shadow runs kept
 
 
 class Workspace:
@@ -191,9 +192,10 @@ class Workspace:
     def _pooled(self, task: Task) -> Iterator[Mapping[str, Any]]:
         """Rows that nobody has labelled; a recording may hold answers to them too."""
         keys = self.project.data
-        if keys is None or keys.pool is None or task.name in self.project.inputs:
+        unread = (None, SHADOW_POOL)  # a recording cannot hold answers to live texts
+        if keys is None or keys.pool in unread or task.name in self.project.inputs:
             return
-        path = self.project.root / keys.pool
+        path = self.project.root / str(keys.pool)
         if path.exists():
             yield from (row for _, row in read_rows(path))
 
