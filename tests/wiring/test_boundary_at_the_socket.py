@@ -41,18 +41,21 @@ model = "openai:small"
 base_url = "{inner}/v1"
 place = "self_hosted"
 timeout_s = 1.0
+limits = {{ retries = 1, breaker_failures = 100000, concurrency = 50, queue = 500 }}
 
 [tiers.inner]
 model = "openai:inner"
 base_url = "{inner}/v1"
 place = "self_hosted"
 timeout_s = 1.0
+limits = {{ retries = 1, breaker_failures = 100000, concurrency = 50, queue = 500 }}
 
 [tiers.outer]
 model = "openai:outer"
 base_url = "{outer}/v1"
 place = "vendor"
 timeout_s = 1.0
+limits = {{ retries = 1, breaker_failures = 100000, concurrency = 50, queue = 500 }}
 
 [serve.shadow]
 sample = 1.0
@@ -158,7 +161,9 @@ def test_a_gateway_under_every_fault_lets_no_private_byte_out(
         process.wait(30)
         assert process.stderr is not None
         assert CANARY not in process.stderr.read()
-    assert inner.seen.count(CANARY.encode()) > 100
+    assert inner.seen.count(CANARY.encode()) > 20, (
+        "private texts must be under way for this to count"
+    )
     assert b"hello" in outer.seen
     assert b"v1/traces" in outer.seen
     assert b"stepdown.task" in outer.seen, "spans must be readable for their canaries to be found"
