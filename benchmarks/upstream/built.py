@@ -29,6 +29,10 @@ def program(name: str) -> Path:
     return target
 
 
+class SilentError(Exception):
+    """A server that did not come up."""
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:
@@ -38,18 +42,22 @@ def free_port() -> int:
 
 
 def wait_for(port: int, process: subprocess.Popen[Any], longest_s: float = 120.0) -> None:
-    """Wait until something listens, or end with what the process said."""
+    """Wait until something listens.
+
+    Raises:
+        SilentError: the process ended first, or took too long.
+    """
     until = time.monotonic() + longest_s
     while time.monotonic() < until:
         if process.poll() is not None:
-            sys.exit(f"{process.args!r} ended with {process.returncode} before it listened")
+            raise SilentError(f"{process.args!r} ended with {process.returncode} too early")
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
             time.sleep(0.02)
         else:
             return
-    sys.exit(f"{process.args!r} did not listen within {longest_s:g} s")
+    raise SilentError(f"{process.args!r} did not listen within {longest_s:g} s")
 
 
 @contextmanager
