@@ -49,6 +49,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_promise.py
 	$(BIN)/python benchmarks/bench_search.py
 	$(BIN)/python benchmarks/bench_decision.py
+	$(BIN)/python benchmarks/bench_servers.py
+	$(BIN)/python benchmarks/bench_gateway.py
 
 ## outcomes: record the small language model's answers anew by a real run (most of an hour)
 outcomes: $(READY)

@@ -194,11 +194,11 @@ def thinking(port: int, found: dict[str, Path]) -> None:
     folder = PLACE / "thinking"
     shutil.rmtree(folder, ignore_errors=True)
     write_project(folder, port, small="wait100-words20-unsure20", big="wait2000")
-    n = 64 if QUICK else 320
+    taken_s = 10.0 if QUICK else 40.0  # a count would end with the quick ones
     with stepdown(folder) as peer:
         rows = {
-            "big model, direct": load(port, found["big"], 16, requests=n // 2),
-            "ours, cascade": load(peer.port, found["two"], 16, requests=n),
+            "big model, direct": load(port, found["big"], 16, seconds=10.0),
+            "ours, cascade": load(peer.port, found["two"], 16, seconds=taken_s),
         }
     for name, row in rows.items():
         whole, first = row["latency_us"], row["first_byte_us"]

@@ -38,3 +38,12 @@ class Model(Protocol):
     async def aclose(self) -> None:
         """Let go of files, threads and sockets."""
         ...
+
+
+def keeps_time(model: Model) -> bool:
+    """Tell whether a model holds every call to its `timeout_s` by itself (`keeps_time = True`).
+
+    Then nobody around it needs a timer of its own; there is one for each call, not one for each
+    layer.
+    """
+    return getattr(model, "keeps_time", False) is True

@@ -14,7 +14,7 @@ from stepdown.core.request import Chunk, Completion, Request
 from stepdown.core.task import Place, within
 from stepdown.core.tier import Tier
 from stepdown.errors import ModelError, TimedOut, Unavailable
-from stepdown.ports.model import Model
+from stepdown.ports.model import Model, keeps_time
 
 SLACK_S = 1.0  # models hold their own time; what does not is cut off so much later
 
@@ -49,6 +49,8 @@ async def complete_in_time(
     """
     refuse_outside(tier, boundary)
     limit = _limit(tier, left_s)
+    if keeps_time(model):
+        return await model.complete(request, timeout_s=limit)
     try:
         async with asyncio.timeout(limit + SLACK_S):
             return await model.complete(request, timeout_s=limit)

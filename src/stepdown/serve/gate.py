@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -113,29 +112,20 @@ class Gate:
             median_s=self.median_s,
         )
 
-    @asynccontextmanager
-    async def passed(self, wait_s: float | None) -> AsyncGenerator[float]:
-        """Hold a place at the tier; yield the seconds that were waited for it.
+    def passed(self, wait_s: float | None) -> Passage:
+        """Hold a place at the tier for a while; yields the seconds that were waited for it.
 
         Raises:
             Down: the tier is left alone for the moment.
             Overloaded: the queue is full, or the turn did not come within `wait_s` seconds.
         """
-        started = self._seconds()
-        if self.is_down:
-            raise self._down()
-        await self._enter(wait_s)
-        try:
-            if self.is_down:  # it may have failed while this call waited
-                raise self._down()
-            async with self._watched():
-                yield self._seconds() - started
-        finally:
-            self._leave()
+        return Passage(self, wait_s)
 
-    def _down(self) -> Down:
+    def _refuse_when_down(self) -> None:
+        if not self.is_down:
+            return
         self.skipped("breaker")
-        return Down(
+        raise Down(
             f"{self.tier} failed {self._breaker.failures} times in a row and is left alone.",
             f"It is tried again in {self.wait_s:.0f} s.",
         ).noting(retry_after_s=self.wait_s)
@@ -188,26 +178,6 @@ class Gate:
         ahead = (len(self._waiting) + 1) / self.concurrency
         return max(LEAST_RETRY_S, math.ceil(ahead) * (self.median_s or 0.0))
 
-    @asynccontextmanager
-    async def _watched(self) -> AsyncGenerator[None]:
-        """Count how a call ends, and tell the breaker."""
-        began = self._seconds()
-        probe = self._breaker.opened_s is not None
-        self._breaker = breaker.begun(self._breaker)
-        self._counts["calls"] += 1
-        try:
-            yield
-        except ModelError as error:
-            self._note_failure(error, began, probe=probe)
-            raise
-        except BaseException:
-            self._counts["cancelled"] += 1
-            self._breaker = breaker.let_go(self._breaker, probe=probe)
-            raise
-        self._counts["answered"] += 1
-        self._pace.note(self._seconds(), self._seconds() - began)
-        self._breaker = breaker.succeeded(self._breaker, probe=probe)
-
     def _note_failure(self, error: ModelError, began: float, *, probe: bool) -> None:
         self._failed[error.kind] += 1
         self._counts["retries"] += error.retries
@@ -222,6 +192,54 @@ class Gate:
             before, self._seconds(), self.limits.breaker_failures, probe=probe
         )
         self._counts["opened"] += self._breaker.opened_s not in (None, before.opened_s)
+
+
+class Passage:
+    """One call through a gate: it holds its place, and how it ends is told to the breaker.
+
+    A class and no generator: every request passes here.
+    """
+
+    __slots__ = ("_began", "_gate", "_probe", "_wait_s")
+
+    def __init__(self, gate: Gate, wait_s: float | None) -> None:
+        self._gate = gate
+        self._wait_s = wait_s
+        self._began = 0.0
+        self._probe = False
+
+    async def __aenter__(self) -> float:
+        gate, started = self._gate, self._gate._seconds()
+        gate._refuse_when_down()
+        await gate._enter(self._wait_s)
+        try:
+            gate._refuse_when_down()  # it may have failed while this call waited
+        except Down:
+            gate._leave()
+            raise
+        self._began = gate._seconds()
+        self._probe = gate._breaker.opened_s is not None
+        gate._breaker = breaker.begun(gate._breaker)
+        gate._counts["calls"] += 1
+        return self._began - started
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        gate = self._gate
+        try:
+            if error is None:
+                now = gate._seconds()
+                gate._counts["answered"] += 1
+                gate._pace.note(now, now - self._began)
+                gate._breaker = breaker.succeeded(gate._breaker, probe=self._probe)
+            elif isinstance(error, ModelError):
+                gate._note_failure(error, self._began, probe=self._probe)
+            else:
+                gate._counts["cancelled"] += 1
+                gate._breaker = breaker.let_go(gate._breaker, probe=self._probe)
+        finally:
+            gate._leave()
 
 
 def _queue(limits: Limits, *, embedded: bool) -> int:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from stepdown.core.request import Capabilities, Chunk, Completion, Request
 from stepdown.errors import TimedOut
-from stepdown.ports.model import Model
+from stepdown.ports.model import Model, keeps_time
 from stepdown.serve.gate import Gate
 
 
@@ -18,6 +18,8 @@ class Guarded:
     Waiting in the queue counts towards the time-out. Retries are the wire's own affair: only there
     is known whether a byte came back, so there is one place for them.
     """
+
+    keeps_time = True
 
     def __init__(self, model: Model, gate: Gate) -> None:
         self._model = model
@@ -71,7 +73,9 @@ class Guarded:
 
 
 async def _in_time(model: Model, request: Request, left_s: float | None, tier: str) -> Completion:
-    """Hold a model to its time even where it does not do so itself."""
+    """Hold a model to its time where it does not do so itself."""
+    if keeps_time(model):
+        return await model.complete(request, timeout_s=left_s)
     try:
         async with asyncio.timeout(left_s):
             return await model.complete(request, timeout_s=left_s)

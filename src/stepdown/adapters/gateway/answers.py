@@ -78,7 +78,7 @@ def explained_trace(
         ("x-stepdown-ignored", ", ".join(ignored)),
     ]
     pairs += [pair for pair in said if pair[1]]
-    return tuple((name.encode(), safe_value(value)) for name, value in pairs)
+    return tuple([(name.encode(), safe_value(value)) for name, value in pairs])
 
 
 def _number(value: float | None, unknown: str) -> str:

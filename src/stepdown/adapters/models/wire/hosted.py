@@ -103,6 +103,8 @@ class HostedModel:
     the server says it ran. `latency_s` is what the caller waited, retries included.
     """
 
+    keeps_time = True
+
     def __init__(
         self,
         *,
@@ -167,9 +169,12 @@ class HostedModel:
         """
         start, tries = self._clock(), Tries()
         limit = self._settings.timeout_s if timeout_s is None else timeout_s
-        with self._counted(tries):
+        try:
             data = await self._whole(request, limit, tries)
             done = self._checked(partial(self._form.read, data, request))
+        except ModelError as error:
+            _note_tries(error, tries)
+            raise
         return self._timed(done, start, None, tries)
 
     async def _whole(self, request: Request, limit: float, tries: Tries) -> bytes:
@@ -214,11 +219,10 @@ class HostedModel:
 
     @contextmanager
     def _counted(self, tries: Tries) -> Iterator[None]:
-        """Say in an error how often it was tried, and whether nothing can have been paid."""
         try:
             yield
         except ModelError as error:
-            error.noting(retries=tries.again, free=error.free and not tries.unpriced)
+            _note_tries(error, tries)
             raise
 
     async def _events(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
@@ -281,6 +285,11 @@ class HostedModel:
             retries=tries.again,
             unpriced=tries.unpriced,
         )
+
+
+def _note_tries(error: ModelError, tries: Tries) -> None:
+    """Say in an error how often it was tried, and whether nothing can have been paid."""
+    error.noting(retries=tries.again, free=error.free and not tries.unpriced)
 
 
 async def _until(pieces: AsyncGenerator[bytes], deadline: float) -> AsyncGenerator[bytes]:
