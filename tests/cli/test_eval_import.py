@@ -92,6 +92,9 @@ def test_the_set_can_be_evaluated_at_once(plain: Path) -> None:
     done = stepdown("eval", "-p", plain, "--rows", "all", "--json")
     assert done.exit_code == 0, done.output
     assert envelope(done)["data"]["tasks"][0]["tiers"][0]["score"]["value"] == 1.0
+    said = " ".join(stepdown("eval", "-p", plain, "--rows", "all").stdout.split())
+    assert "logged answers of big-1 (imported" in said
+    assert "agreement with it, not truth" in said
 
 
 def test_the_demo_s_log_holds_all_its_steps(tmp_path: Path) -> None:

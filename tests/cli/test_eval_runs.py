@@ -188,3 +188,12 @@ def test_a_broken_run_is_named_with_its_file_and_line(runs: Path) -> None:
     done = stepdown("eval", "show", "latest~1", "-p", runs)
     assert done.exit_code == 2
     assert "old.jsonl, line 3: not a row of a run" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["plan", "import", "compare", "show", "check"])
+def test_each_verb_beside_eval_says_what_it_does_within_80_columns(verb: str) -> None:
+    done = stepdown("eval", verb, "--help")
+    assert done.exit_code == 0
+    assert f"stepdown eval {verb}" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert f"eval {verb}" in stepdown("--help").stdout

@@ -124,7 +124,7 @@ async def _task(
         _check_lock(workspace, lock, task)
         _check_date(workspace, locked)
         return await _replayed(workspace, lock, task, how, watch, started_s)
-    except (InputError, WeightsError) as error:
+    except (InputError, WeightsError, ModelError) as error:
         case = VerdictCase(
             suite=name,
             name="can be checked",
@@ -167,6 +167,11 @@ async def _replayed(
             "Run `stepdown eval check` once with a key, and keep .stepdown/runs for the next one."
             if how.offline
             else "A tier could not be asked: see `stepdown eval`.",
+        )
+    if how.offline and task.judge is not None and all(one.score is None for one in known):
+        raise DataError(
+            "None of its answers has a kept verdict of the judge.",
+            "Run `stepdown eval check` once with a key, and keep .stepdown/runs for the next one.",
         )
     asked = Asked(
         lock=lock,

@@ -9,6 +9,7 @@ from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, 
 from stepdown.wiring.eval_planning import Candidate, EvalPlan, Spending
 
 OUTPUTS = {
+    "none": "a vector, which has none",
     "other": "as the kept answers of the task's other tiers",
     "references": "as the references",
     "limit": "as long as its prompt's max_tokens allows, at most",
@@ -180,6 +181,8 @@ def _cost_notes(one: EvalPlan) -> list[str]:
             for s in one.spending
             if s.output_from in OUTPUTS
         ]
+    if one.task.judge is not None:
+        notes.append(f"What {one.task.judge.tier} is paid for judging is not counted.")
     unknown = [s.tier for s in one.spending if s.per_call.value is None]
     if unknown:
         notes.append(f"Cost unknown (no price, or no measured time): {', '.join(unknown)}.")

@@ -14,6 +14,7 @@ from stepdown.evals.judge_figures import judge_table
 from stepdown.evals.vector_figures import vector_table
 from stepdown.wiring.eval_run import Evaluated
 from stepdown.wiring.evaluating import ready, recorded_notes
+from stepdown.wiring.set_card import card_notes
 from stepdown.wiring.set_walk import described
 from stepdown.wiring.workspace import Workspace
 
@@ -42,7 +43,7 @@ def _second_tables(one: Evaluated) -> Iterator[Table]:
 def notes_on(workspace: Workspace, one: Evaluated) -> tuple[str, ...]:
     """Return what must be said about a task's tiers and references."""
     left_out = [f"{tier} is left out: {why}." for tier, why in one.left_out.items()]
-    references = _reference_notes(workspace, one.task)
+    references = (*_reference_notes(workspace, one.task), *card_notes(workspace, one.task))
     if one.judge is not None:
         references = (*references, one.judge.words)
     return (*untrained_notes(workspace, one.task), *left_out, *references)

@@ -20,6 +20,7 @@ from stepdown.errors import ConfigError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.harness import Progress, RunResult, Terms
 from stepdown.evals.harness import run as run_tier
+from stepdown.wiring.models import HOSTED
 from stepdown.wiring.workspace import Workspace
 
 Watch = Callable[[Progress], None]
@@ -30,7 +31,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "all": ("train", "tune", "certify"),
     "held-out": ("tune", "certify"),
 }
-NETWORKED = ("openai", "anthropic")  # adapters that wait for somebody else's machine
+NETWORKED = HOSTED  # adapters that wait for somebody else's machine
 AT_ONCE = 8  # calls in flight to a vendor, where nobody says otherwise
 
 

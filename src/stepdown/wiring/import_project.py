@@ -24,6 +24,7 @@ from stepdown.evals.twins import NEAR_MOST
 from stepdown.wiring.auditing import files_of
 from stepdown.wiring.import_sources import (
     Form,
+    LogSource,
     Source,
     Watch,
     check_ending,
@@ -33,7 +34,6 @@ from stepdown.wiring.import_sources import (
     steps_in,
     table_source,
 )
-from stepdown.wiring.import_sources import LogSource as _LogSource
 from stepdown.wiring.importing import By, Imported, Plan, import_set
 from stepdown.wiring.workspace import Workspace
 
@@ -164,7 +164,7 @@ def _log(path: Path, reader: Any, wishes: Wishes, task: Task | None) -> Source:
             "Add --task TASK (of stepdown.toml), or read it as a table: --as table.",
         )
     step = step_asked(task, wishes.step, steps_in(path, reader))
-    return _LogSource(path, reader, LogAsked(task=task, step=step, model=wishes.model))
+    return LogSource(path, reader, LogAsked(task=task, step=step, model=wishes.model))
 
 
 class _Training:

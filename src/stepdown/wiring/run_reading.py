@@ -87,6 +87,8 @@ def _said(case: Case, tier: str, task: Task | None) -> str | None:
     done = None if case.call is None else case.call.completion
     if done is None:
         return None
+    if task is not None and task.kind == "embed":
+        return f"a vector of {done.text.count(',') + 1} numbers"
     read = None if task is None else read_answer(task, tier, done, case.sample.context)
     if read is not None and read.text is not None:
         return read.text

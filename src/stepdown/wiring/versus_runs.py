@@ -70,6 +70,12 @@ def _reader(
     if a.scorer == b.scorer and not rescore:
         return (lambda head, tier: answers(workspace, head, tier)), a.scorer, ()
     task = _task(workspace, a, b)
+    if task.judge is not None:
+        raise DataError(
+            f"The scores of {a.task!r} are a judge's ({a.scorer} and {b.scorer}); answers that are "
+            "scored again would have to be judged again.",
+            f"Run `stepdown eval {a.task}`: kept answers are judged anew, and compare that run.",
+        )
     now = scorer_of(task).id
     both = a.scorer if a.scorer == b.scorer else f"{a.scorer} and {b.scorer}"
     note = f"Scored again by {now} (the runs had {both}); no model was called."
