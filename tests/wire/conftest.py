@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+sys.path[:0] = [str(Path(__file__).parent)]  # bedrock_peer, usage_corpus
 _spec = importlib.util.spec_from_file_location(
     "wire_fake_vendor", Path(__file__).with_name("fake_vendor.py")
 )

@@ -158,12 +158,14 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.urls: list[str] = []
         self.base = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.json())
         self.headers.append(dict(request.headers))
         self.paths.append(request.path)
+        self.urls.append(request.raw_path)
         step = self.steps.pop(0)
         if callable(step):
             return await step(request)

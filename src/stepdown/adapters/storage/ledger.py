@@ -16,6 +16,7 @@ from typing import Any
 from stepdown.adapters.storage import database
 from stepdown.adapters.storage.beside_rows import Kept, encode_beside
 from stepdown.adapters.storage.filling import busy, count_lines, fill, only_filler
+from stepdown.adapters.storage.holding import Holding
 from stepdown.adapters.storage.rows import encode_trace
 from stepdown.adapters.storage.spool import BAD, SUFFIX, SpoolWriter
 from stepdown.core.beside import Beside
@@ -49,28 +50,21 @@ class SpoolLedger:
         self._wait_s = wait_s
         self._prepare()
         self._writer = SpoolWriter(self._spool)
+        self._holding = Holding(self._writer.append)
         self._stopping = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def append(self, trace: Trace) -> None:
-        """Write one trace to the spool.
-
-        Raises:
-            OSError: the spool cannot be written; the request must not be answered.
-        """
+        """Write one trace to the spool; what it cannot take is held in memory and counted."""
         self._append(encode_trace(trace))
 
     def note(self, record: Beside) -> None:
-        """Write a record beside the traces to the spool.
-
-        Raises:
-            OSError: the spool cannot be written.
-        """
+        """Write a record beside the traces to the spool, likewise."""
         self._append(encode_beside(record))
 
     def _append(self, line: bytes) -> None:
-        self._writer.append(line)
+        self._holding.append(line)
         if self._thread is None and self._fill_every_s is not None:
             self._start(self._fill_every_s)
 
@@ -149,10 +143,21 @@ class SpoolLedger:
     def counts(self) -> Mapping[str, Any]:
         """Return `traces` and `attempts` in the database, `waiting` and `broken` lines.
 
+        Where there are any, also those of this process that are `held` in memory because the spool
+        takes none, and those that were `lost`.
+
         A line of another living process may count as waiting after it has been read.
         """
-        broken = count_lines(self._spool, BAD)
-        return {**database.count(self.path), "waiting": self._waiting(), "broken": broken}
+        return {
+            **database.count(self.path),
+            "waiting": self._waiting(),
+            "broken": count_lines(self._spool, BAD),
+            **{name: count for name, count in self.unwritten().items() if count},
+        }
+
+    def unwritten(self) -> Mapping[str, int]:
+        """Return how many lines are `held` in memory and how many were `lost`; it reads no file."""
+        return {"held": self._holding.held, "lost": self._holding.lost}
 
     def close(self) -> None:
         """Stop the background thread, flush, and let go of the files.
@@ -163,6 +168,7 @@ class SpoolLedger:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._holding.retry()
         self._writer.close()
         self._fill(unfinished=False, wait_s=self._wait_s)
 
@@ -215,6 +221,7 @@ class SpoolLedger:
         """Fill until closed; after a failure wait longer, for the spool keeps everything."""
         pause = pause_s
         while not self._stopping.wait(pause):
+            self._holding.retry()
             try:
                 self._fill(unfinished=False, wait_s=0.0)
                 pause = pause_s

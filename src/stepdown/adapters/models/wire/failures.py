@@ -17,6 +17,8 @@ from stepdown.adapters.models.wire.address import Key
 from stepdown.errors import ModelError, Overloaded, TimedOut, Unavailable
 
 QUOTED_CHARS = 300
+# 424: the model behind Bedrock failed. The others are about the key, the account or the name.
+OF_THE_TIER = frozenset({401, 402, 403, 404, 408, 424, 429})
 FULL_STATUSES = frozenset({429, 503, 529})  # 529 is Anthropic's "overloaded"
 REFUSING = re.compile(r"not support|unsupported|deprecated|not allowed|not enabled|unrecognized")
 
@@ -36,12 +38,16 @@ class _Body(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """An answer that is not a success; `after_s` is the wait that the server asks for."""
+    """An answer that is not a success; `after_s` is the wait that the server asks for.
+
+    `reported`: it came within a success, so the server may have done work for it.
+    """
 
     status: int
     said: Said = Said()
     after_s: float | None = None
     again: bool = True
+    reported: bool = False
 
     @property
     def passing(self) -> bool:
@@ -52,12 +58,13 @@ class Refusal(Struct, frozen=True):
     @property
     def free(self) -> bool:
         """Whether the server did no work: it refused the request, or was too full for it."""
-        return self.status < 500 or self.status in FULL_STATUSES
+        refused = 300 <= self.status < 500 or self.status in FULL_STATUSES
+        return refused and not self.reported
 
     @property
     def is_of_request(self) -> bool:
         """Whether another request may well be answered: this one is wrong, the tier is not."""
-        return 400 <= self.status < 500 and self.status not in (401, 402, 403, 404, 408, 429)
+        return 400 <= self.status < 500 and self.status not in OF_THE_TIER
 
     @property
     def is_spent(self) -> bool:
@@ -143,14 +150,10 @@ class Translator:
         return f"{self._model!r} at {self._host}"
 
     def error(self, refusal: Refusal) -> ModelError:
-        """Return the error that a refusal means; the text never holds the key.
-
-        A report that came with success says nothing about what was paid.
-        """
+        """Return the error that a refusal means; the text never holds the key."""
         told = self._error(refusal)
-        is_known = refusal.status >= 300
         return told.noting(
-            free=refusal.free and is_known,
+            free=refusal.free,
             blames="request" if refusal.is_of_request or told.blames == "request" else "tier",
             retry_after_s=refusal.after_s,
         )

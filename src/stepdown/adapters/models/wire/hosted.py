@@ -42,7 +42,7 @@ class ReportedError(Exception):
         said = said_in(error)
         # OpenRouter puts the status into `code`; 200 stands for "none given".
         status = said.code if isinstance(said.code, int) else 200
-        self.refusal = Refusal(status=status, said=said)
+        self.refusal = Refusal(status=status, said=said, reported=True)
 
 
 class Reading(Protocol):
