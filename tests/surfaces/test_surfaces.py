@@ -228,7 +228,8 @@ ANSWERED: Any = [{"role": "assistant", "content": "Sunny."}]
 
 
 def test_vectors_come_from_an_encoder_in_this_process(place: Any, chat: OpenAI) -> None:
-    found = chat.embeddings.create(model="search", input=["a refund", "a quick refund", "the weather"])
+    texts = ["a refund", "a quick refund", "the weather"]
+    found = chat.embeddings.create(model="search", input=texts)
     first, second, other = (one.embedding for one in found.data)
     assert len(first) == len(second) == len(other) > 0
     near, far = (sum(a * b for a, b in zip(first, one, strict=True)) for one in (second, other))
