@@ -1,11 +1,13 @@
 """Rows become samples, and a broken row is named."""
 
+import json
 from typing import Any
 
 import pytest
 from eval_fakes import DRAFT_TASK, FIELD_TASK, LABEL_TASK
 from msgspec.structs import replace
 
+from stepdown.core.request import Context
 from stepdown.core.task import Task
 from stepdown.errors import DataError
 from stepdown.evals.dataset import Columns, digest_of, samples_of
@@ -66,6 +68,48 @@ def test_a_reference_of_fields_must_have_exactly_the_fields(entities: Any) -> No
 def test_accepted_patterns_are_checked_when_the_set_is_read(points: Any) -> None:
     with pytest.raises(DataError, match="line 1: points holds no accepted patterns"):
         build(DRAFT_TASK, {"id": "a", "text": "x", "points": points})
+
+
+CHAT = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "where to?"}]
+IMAGE = "data:image/png;base64,AAAA"
+
+
+def test_a_sample_holds_what_stands_around_its_text() -> None:
+    row = GOOD | {"before": CHAT, "shown": IMAGE, "can": [{"name": "f"}]}
+    (sample,) = build(LABEL_TASK, row, history="before", images="shown", tools="can")
+    assert [m.role for m in sample.history] == ["user", "assistant"]
+    assert (sample.images, sample.tools[0].name) == ((IMAGE,), "f")
+    (bare,) = build(LABEL_TASK, GOOD)
+    assert (bare.context, bare.digest == sample.digest) == (Context(), False)
+
+
+def test_lists_in_a_csv_are_json_and_a_row_may_lack_what_stands_around() -> None:
+    row = GOOD | {"before": json.dumps(CHAT), "shown": None}
+    (sample,) = build(LABEL_TASK, row, history="before", images="shown")
+    assert (len(sample.history), sample.images) == (2, ())
+
+
+def test_a_text_may_be_empty_where_the_history_says_everything() -> None:
+    (sample,) = build(LABEL_TASK, GOOD | {"text": "", "before": CHAT}, history="before")
+    assert sample.input == ""
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("history", [{"role": "robot"}], "Invalid enum value 'robot'"),
+        ("history", "hello", "messages: Expected `array`"),
+        ("tools", [{"description": "x"}], "tool 1"),
+        ("images", "photo.png", "expected a data URL"),
+        ("images", 3, "expected an image or a list"),
+    ],
+)
+def test_what_stands_around_a_text_is_checked_row_by_row(
+    column: str, value: Any, said: str
+) -> None:
+    with pytest.raises(DataError, match=r"set\.jsonl, line 1: x: ") as refused:
+        build(LABEL_TASK, GOOD | {"x": value}, **{column: "x"})
+    assert said in str(refused.value)
 
 
 def test_an_empty_set_is_refused() -> None:
