@@ -31,7 +31,12 @@ from stepdown.core.request import (
 )
 from stepdown.errors import ModelError, Overloaded
 
-SCHEMA = {"type": "object", "properties": {"total": {"type": ["string", "null"]}}}
+SCHEMA = {
+    "type": "object",
+    "properties": {"total": {"type": ["string", "null"]}},
+    "required": ["total"],
+    "additionalProperties": False,
+}
 
 
 def asked(**changes: Any) -> Request:

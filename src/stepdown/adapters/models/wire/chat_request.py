@@ -5,6 +5,7 @@ Source: OpenAI API reference, "Create chat completion", 2026-11.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -62,7 +63,33 @@ def _shape(request: Request) -> dict[str, Any] | None:
     asked = request.asked
     if isinstance(asked, Asked) and asked.format is not None:
         return _format(asked.format)
-    return None if request.schema is None else _format(Format("json_schema", request.schema))
+    if request.schema is None:
+        return None
+    return _format(Format("json_schema", request.schema, strict=_can_be_strict(request.schema)))
+
+
+def _can_be_strict(schema: Any) -> bool:
+    """Tell whether every object of a schema names all of its properties as required, and no more.
+
+    A strict server refuses any other schema. Source: OpenAI, "Structured outputs", 2026-11.
+    """
+    if isinstance(schema, list):
+        return all(map(_can_be_strict, schema))
+    if not isinstance(schema, Mapping):
+        return True
+    if "object" in _kinds(schema):
+        named = set(schema.get("properties", {}))
+        if (
+            schema.get("additionalProperties") is not False
+            or set(schema.get("required", ())) != named
+        ):
+            return False
+    return all(map(_can_be_strict, schema.values()))
+
+
+def _kinds(schema: Mapping[str, Any]) -> Sequence[Any]:
+    kinds = schema.get("type", ())
+    return [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else ()
 
 
 def _format(shape: Format) -> dict[str, Any]:
