@@ -24,6 +24,8 @@ from stepdown.adapters.gateway.server.framing import (
 )
 from stepdown.adapters.gateway.server.limits import ServerLimits
 
+_AT_ONCE_BYTES = 16 * 1024
+
 
 class House(Protocol):
     """What a connection asks of its server. `now_s` is the time to the second."""
@@ -68,6 +70,8 @@ class HttpConnection(asyncio.Protocol):
         self._held = False
         self._peer: Address = None
         self._own: Address = None
+        self._out: list[bytes] = []
+        self._out_bytes = 0
         self._blocked = False
         self._unsent = 0
         self._drain: asyncio.Future[None] | None = None
@@ -141,6 +145,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever is at work."""
         self._house.left(self)
+        self._out, self._out_bytes = [], 0
         self.deadline_s = math.inf
         self.resume_writing()
         for exchange in self._queue:
@@ -172,9 +177,23 @@ class HttpConnection(asyncio.Protocol):
         self._drain = self._loop.create_future()
         await self._drain
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        self._transport.write(data)
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send bytes: at once the last ones and many, otherwise with what else this round brings.
+
+        A burst of small pieces is one call of the system, and not one for each.
+        """
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if last or self._out_bytes >= _AT_ONCE_BYTES:
+            self._flush()
+        elif len(self._out) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        if self._out:
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out, self._out_bytes = [], 0
+            self._transport.write(data)
 
     def hold(self) -> None:
         """Stop reading."""

@@ -27,8 +27,8 @@ _log = logging.getLogger("stepdown.gateway")
 class Line(Protocol):
     """What a response asks of its connection."""
 
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send bytes; after the last ones of a response nothing is waited for."""
         ...
 
     @property
@@ -122,7 +122,7 @@ class Exchange:
         """Return the next event of the request."""
         if self._expects and self._more and not self.begun:
             self._expects = False
-            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._line.write(b"HTTP/1.1 100 Continue\r\n\r\n", last=True)
         while not (self.gone or self.answered or self._pieces is _READ):
             if self._pieces or not self._more:
                 return self._body()
@@ -208,8 +208,8 @@ class Exchange:
             self._left -= len(body)
             if self._left < 0 or (self._left and not more):
                 raise ValueError("the body is not as long as its content-length")
-        if head or body:
-            self._line.write(head + body)
+        if head or body or not more:
+            self._line.write(head + body, last=not more)
         if not more:
             self.answered = True
             self._wake()
