@@ -161,3 +161,21 @@ def test_the_first_of_equal_keys_is_found_as_by_hand(n: int) -> None:
     keys = np.random.default_rng(n).integers(0, 50, n).astype(np.uint64)
     seen: dict[int, int] = {}
     assert first_of(keys).tolist() == [seen.setdefault(int(k), i) for i, k in enumerate(keys)]
+
+
+def test_references_that_are_all_different_are_no_strata() -> None:
+    candidates = rows(*((one.text, f"answer {n}") for n, one in enumerate(made(200))))
+    found = chosen(candidates, sample=20)
+    assert not found.stratified
+    assert found.count(TAKEN) == 20
+    assert max(found.taken) > 100, "not the first rows of the file"
+
+
+def test_so_many_names_of_strata_that_they_are_none_stay_few_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stepdown.evals.survey.MOST_STRATA", 10)
+    survey = Survey("label")
+    survey.add_all(rows(*((f"text {n}", f"answer {n}") for n in range(50))))
+    assert len(survey.strata) == 10
+    assert survey.strata_for(40) is None

@@ -16,7 +16,9 @@ IN_TERMINAL, ON_PAGE = 20, 2000  # answers shown where no limit is given
 def eval_show(  # noqa: PLR0917 - options of a command line
     run: Annotated[
         str,
-        typer.Argument(help="latest, latest~1, TASK, TASK/TIER, or the beginning of a digest."),
+        typer.Argument(
+            metavar="[RUN]", help="latest, latest~1, TASK, TASK/TIER, or the beginning of a digest."
+        ),
     ] = "latest",
     failures: Annotated[
         bool, typer.Option("--failures", help="Only what failed or has less than the full score.")

@@ -21,9 +21,16 @@ from stepdown.errors import DataError
 from stepdown.evals.dataset import Columns, Sample, iter_samples
 
 EXCERPT_CHARS = 160
-INPUTS = ("text", "input", "prompt", "question", "message", "query")
+INPUTS = (
+    *("text", "input", "prompt", "question", "message", "query"),
+    *("content", "sentence", "utterance", "document", "body"),
+)
 OPTIONAL = ("id", "group", "segment", "history", "tools", "images")
-REFERENCES = ("reference", "label", "expected", "answer", "output", "target", "gold")
+REFERENCES = (
+    *("reference", "label", "expected", "answer", "output", "target", "gold", "category", "class"),
+    *("intent", "ground_truth", "expected_output", "expected_answer", "ideal", "completion"),
+    "summary",
+)
 
 
 class Candidate(Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ class Chosen(Struct, frozen=True, kw_only=True):
     trained_on: int
     seed: int
     ids_are_sessions: bool = False
+    stratified: bool = False
 
     @property
     def taken(self) -> Ints:
@@ -103,6 +104,7 @@ def choose(survey: Survey, asked: Asked, texts: Texts, training: Training = ()) 
         near_compared=pool.size,
         trained_on=search.trained_on,
         seed=seed,
+        stratified=asked.sample is not None and survey.strata_for(asked.sample) is not None,
         ids_are_sessions=survey.sessions_name_rows(np.flatnonzero(fate == TAKEN)),
     )
 
@@ -131,7 +133,8 @@ def _pool(survey: Survey, asked: Asked, fate: NDArray[np.int8], queue: NDArray[n
     if asked.sample is None or asked.sample > asked.near_most:
         return left[:0]
     more = min(2 * asked.sample + 100, asked.near_most)
-    return left[drawn(queue[left], survey.stratum[left], more)]
+    strata = survey.strata_for(asked.sample)
+    return left[drawn(queue[left], None if strata is None else strata[left], more)]
 
 
 def _near(
@@ -212,8 +215,9 @@ def _draw(
     if asked.sample is None or left.size <= asked.sample:
         return
     among = np.intersect1d(left, pool) if pool.size else left
-    strata = survey.stratum
-    sizes = np.bincount(strata[left], minlength=len(survey.strata)).tolist()
+    found = survey.strata_for(asked.sample)
+    strata = np.zeros(fate.size, dtype=np.int64) if found is None else found
+    sizes = np.bincount(strata[left], minlength=1).tolist()
     given = quotas(sizes, asked.sample)
     kept = np.zeros(fate.size, dtype=bool)
     for name, quota in enumerate(given):

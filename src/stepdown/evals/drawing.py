@@ -51,8 +51,10 @@ def quotas(sizes: Sequence[int], n: int) -> list[int]:
     return given
 
 
-def drawn(queue: Hashes, strata: Ints, n: int) -> Ints:
+def drawn(queue: Hashes, strata: Ints | None, n: int) -> Ints:
     """Return the numbers of n rows, drawn by strata in the order of the queue, sorted."""
+    if strata is None:
+        return np.sort(np.argsort(queue, kind="stable")[:n])
     names = np.unique(strata)
     mine = [np.flatnonzero(strata == name) for name in names]
     given = quotas([rows.size for rows in mine], n)

@@ -20,6 +20,7 @@ from stepdown.evals.twins import first_of, hash_of, plain
 
 Hashes: TypeAlias = NDArray[np.uint64]
 NO_STRATUM = "(none)"
+MOST_STRATA = 10_000  # more names than that are no strata, and would not fit into memory
 
 
 class Survey:
@@ -57,12 +58,20 @@ class Survey:
         self._reference.append(hash_of(as_text(one.reference)))
         self._id.append(0 if one.id is None else hash_of(one.id) | 1)
         self._session.append(0 if one.session is None else hash_of(one.session) | 1)
-        name = stratum_of(one, self.by)
-        self._stratum.append(self.strata.setdefault(name, len(self.strata)))
+        self._stratum.append(self._stratum_code(stratum_of(one, self.by)))
         self._line.append(one.line)
         self._source.append(self.sources.setdefault(one.source, len(self.sources)))
         if one.model is not None:
             self.models[one.model] += 1
+
+    def _stratum_code(self, name: str) -> int:
+        if name not in self.strata and len(self.strata) >= MOST_STRATA:
+            return MOST_STRATA
+        return self.strata.setdefault(name, len(self.strata))
+
+    def strata_for(self, n: int) -> NDArray[np.int64] | None:
+        """Return the strata of a sample of n rows, None where there are more than rows or one."""
+        return self.stratum if 1 < len(self.strata) <= min(n, MOST_STRATA - 1) else None
 
     @property
     def text(self) -> Hashes:

@@ -35,7 +35,7 @@ from stepdown.wiring.import_sources import (
     table_source,
 )
 from stepdown.wiring.importing import By, Imported, Plan, import_set
-from stepdown.wiring.workspace import Workspace
+from stepdown.wiring.workspace import Workspace, columns_of
 
 
 class Wishes(Struct, frozen=True, kw_only=True):
@@ -88,21 +88,9 @@ def _plan(
     sources: Sequence[Any], wishes: Wishes, workspace: Workspace | None, task: Task | None
 ) -> Plan:
     keys = None if workspace is None else workspace.project.data
-    columns = (
-        Columns()
-        if keys is None
-        else Columns(
-            id=keys.id,
-            text=keys.input,
-            group=keys.group,
-            segment=keys.segment,
-            history=keys.history,
-            tools=keys.tools,
-            images=keys.images,
-        )
-    )
+    columns = Columns() if keys is None else columns_of(keys)
     by = wishes.by
-    if by is None and wishes.sample is not None and task is not None and task.labels:
+    if by is None and wishes.sample is not None and (task is None or task.labels):
         by = "label"
     return Plan(
         task=task,

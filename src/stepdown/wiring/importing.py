@@ -319,4 +319,4 @@ def _drawn(plan: Plan, chosen: Chosen) -> Drawn | None:
     if wanted is None:
         return None
     of = len(chosen.taken) + chosen.count(NOT_DRAWN)
-    return Drawn(wanted=wanted, of=of, by=plan.by, seed=chosen.seed)
+    return Drawn(wanted=wanted, of=of, by=plan.by if chosen.stratified else None, seed=chosen.seed)

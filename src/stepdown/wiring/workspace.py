@@ -16,6 +16,7 @@ from stepdown.adapters.tables.images import image_url
 from stepdown.adapters.tables.rows import read_rows
 from stepdown.adapters.tables.run_files import RunFiles
 from stepdown.config.project import Project, load_project
+from stepdown.config.schema import DataKeys
 from stepdown.core.lock import Lock, LockedTier
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
@@ -33,6 +34,19 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "tune", "certify")
 SHADOW_POOL = "shadow"  # in place of a file of unlabelled rows: what shadow runs kept
+
+
+def columns_of(keys: DataKeys) -> Columns:
+    """Return where things stand in the rows of the data."""
+    return Columns(
+        id=keys.id,
+        text=keys.input,
+        group=keys.group,
+        segment=keys.segment,
+        history=keys.history,
+        tools=keys.tools,
+        images=keys.images,
+    )
 
 
 class Workspace:
@@ -142,19 +156,10 @@ class Workspace:
         keys = self.project.data
         if keys is None:
             raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
-        columns = Columns(
-            id=keys.id,
-            text=keys.input,
-            group=keys.group,
-            segment=keys.segment,
-            history=keys.history,
-            tools=keys.tools,
-            images=keys.images,
-        )
         rows = self._rows(task)
         if keys.images is not None:
             rows = self._with_images(rows, keys.images)
-        yield from iter_samples(task, rows, source=self._source(task), columns=columns)
+        yield from iter_samples(task, rows, source=self._source(task), columns=columns_of(keys))
 
     def _source(self, task: Task) -> str:
         """Return the file that the samples of a task are told to come from."""

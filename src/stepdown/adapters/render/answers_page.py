@@ -15,6 +15,7 @@ from importlib.resources import files
 
 from stepdown.adapters.render.figures import number
 from stepdown.adapters.render.markup import Markup, join, tag
+from stepdown.adapters.render.page_head import page_head
 from stepdown.core.answered import Answered
 
 MOST_CHOICES = 200  # values of a filter
@@ -36,7 +37,9 @@ def answers_page(
         tag("script", Markup(_script())),
         class_="answers",
     )
-    return f"<!DOCTYPE html>\n{tag('html', _head(title), body, lang='en')}\n"
+    return (
+        f"<!DOCTYPE html>\n{tag('html', page_head(title, _style(), _policy()), body, lang='en')}\n"
+    )
 
 
 @cache
@@ -58,19 +61,6 @@ def _policy() -> str:
     return (
         f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
         "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _head(title: str) -> Markup:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy()),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Markup(_style())),
     )
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from stepdown.adapters.render.html_table import html_table, table_notes
 from stepdown.adapters.render.markup import Markup, join, tag
+from stepdown.adapters.render.page_head import page_head
 from stepdown.adapters.render.plot import (
     MOST_POINTS,
     NARROW,
@@ -61,7 +62,8 @@ def html_document(document: Document) -> str:
     main = [_section(s, place, numbers) for place, s in enumerate(document.sections, 1)]
     footer = [tag("footer", tag("p", document.footer))] if document.footer else []
     body = tag("body", _header(document), tag("main", *main), *footer)
-    return f"<!DOCTYPE html>\n{tag('html', _head(document.title), body, lang='en')}\n"
+    head = page_head(document.title, _style(), _policy())
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def write_html(path: str | os.PathLike[str], document: Document) -> None:
@@ -117,19 +119,6 @@ def _style() -> str:
 def _policy() -> str:
     digest = b64encode(sha256(_style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-
-
-def _head(title: str) -> Markup:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy()),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Markup(_style())),
-    )
 
 
 def _header(document: Document) -> Markup:
