@@ -62,3 +62,13 @@ def test_what_cannot_be_meant_is_an_error_that_names_it(
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, said, name)
     assert told in str(caught.value)
+
+
+def test_what_matches_no_task_is_kept_as_the_most_careful_of_them_says(tmp_path: Path) -> None:
+    project = load(tmp_path, 'tasks = ["sort"]\notherwise = "big"\n')
+    assert project.keeping["gpt-4o"].store == "metadata"  # type: ignore[attr-defined]
+    text = (tmp_path / "stepdown.toml").read_text()
+    (tmp_path / "stepdown.toml").write_text(
+        text.replace('labels = ["a", "b"]', 'labels = ["a", "b"]\nstore = "none"')
+    )
+    assert load_project(tmp_path).keeping["gpt-4o"].store == "none"

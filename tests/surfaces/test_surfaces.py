@@ -16,6 +16,7 @@ from surface_vendor import Vendor, vendor
 
 from stepdown.adapters.gateway import running
 from stepdown.core.trace import Trace
+from stepdown.wiring.reporting import report
 from stepdown.wiring.serving import gateway
 from stepdown.wiring.workspace import Workspace
 
@@ -204,6 +205,10 @@ def test_a_model_name_of_today_needs_no_change(place: Any, chat: OpenAI, said: V
         7,
     )
     assert "gpt-4o" in [model.id for model in chat.models.list()]
+    kept = trace_of(place, other.headers["x-request-id"])
+    assert (kept.task, kept.outline, kept.input) == ("gpt-4o", "user of 8 characters", None)
+    shown = report(place[1], [kept])
+    assert "user of 8 characters" in str(shown.sections)
 
 
 def test_what_another_wire_has_no_word_for_is_told(chat: OpenAI, said: Vendor) -> None:

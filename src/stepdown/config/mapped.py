@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepdown.config.naming import nearest
 from stepdown.config.schema import FileKeys, MappedKeys
+from stepdown.core.keeping import Keeping
 from stepdown.core.task import PLACES, Place, within
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
@@ -12,6 +13,18 @@ from stepdown.errors import ConfigError
 def tasks_meant(keys: FileKeys, said: MappedKeys) -> list[str]:
     """Return the tasks that a mapped name may stand for: those named, else all that chat."""
     return said.tasks or [name for name, task in keys.tasks.items() if task.kind != "embed"]
+
+
+def keeping_of(keys: FileKeys) -> dict[str, Keeping]:
+    """Return what is kept of requests that match no task of a mapped name: never a text.
+
+    Nothing at all where one of the tasks stores nothing: such a request may be of that task.
+    """
+    found = {}
+    for name, said in keys.serve.models.items():
+        stored = {keys.tasks[task].store for task in tasks_meant(keys, said) if task in keys.tasks}
+        found[name] = Keeping("none" if "none" in stored else "metadata")
+    return found
 
 
 def check_mapped(keys: FileKeys, tiers: dict[str, Tier]) -> None:

@@ -18,7 +18,7 @@ from stepdown.config.answering import (
     tools_from,
 )
 from stepdown.config.judges import judge_of, read_judges
-from stepdown.config.mapped import check_mapped
+from stepdown.config.mapped import check_mapped, keeping_of
 from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.schema import (
@@ -212,7 +212,10 @@ def _project(root: Path, keys: FileKeys) -> Project:
         promised={n: said for n, said in keys.pipelines.items() if isinstance(said, PipelineKeys)},
         data=_data(keys.data),
         serve=keys.serve,
-        keeping={n: Keeping(said.store, said.store_share) for n, said in keys.tasks.items()},
+        keeping={
+            **keeping_of(keys),
+            **{n: Keeping(said.store, said.store_share) for n, said in keys.tasks.items()},
+        },
         audit=keys.audit,
         baseline=baseline,
         review_days=keys.project.review_days,

@@ -49,6 +49,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `answered_by` is the tier whose answer was sent, None for an abstention. Costs and latency are
     None when any part is unknown. `baseline_usd` is what the baseline tier would have cost.
+    `outline` tells the shape of a request that matched no contract, without any of its text.
     `first_byte_s` is when the first piece went out, None for an answer that was sent whole. `arm`
     says who was asked while only a share of the traffic goes to the policy: the `policy`, or
     `today`'s model. `session` is the digest of the caller's session id.
@@ -71,6 +72,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float | None = None
     lock_digest: str | None = None
     message_id: str | None = None
+    outline: str | None = None
     step: str | None = None
     arm: Literal["policy", "today"] | None = None
     session: str | None = None

@@ -13,6 +13,7 @@ from stepdown.core.decide import Decision
 from stepdown.core.digest import draw, seed_from
 from stepdown.core.keeping import Keeping, without_texts
 from stepdown.core.lock import Lock
+from stepdown.core.outline import outline
 from stepdown.core.policy import Action
 from stepdown.core.task import Task
 from stepdown.core.trace import Trace
@@ -185,6 +186,7 @@ class Service:
             guarantee=plan.state,
             outside_guarantee=plan.outside or outcome.outside_guarantee,
             contract_matched=plan.matched,
+            outline=None if plan.matched else outline(call.messages, call.asked),
             confidence=_confidence(outcome),
             lock_digest=self._lock_digest,
             message_id=hints.message_id,

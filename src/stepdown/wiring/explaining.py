@@ -27,6 +27,7 @@ def document(trace: Trace, beside: Sequence[Beside] = ()) -> Document:
         blocks.append(Prose(f"Outside the guarantee: {outside}.", "warn"))
     if not trace.contract_matched:
         blocks.append(Prose("The request did not match the task's input contract.", "warn"))
+        blocks += [Prose(f"Its outline: {trace.outline}.")] if trace.outline else []
     blocks += [Prose(attempt_words(attempt)) for attempt in trace.attempts]
     blocks.append(_attempts(trace))
     blocks += [Prose(_beside_words(one)) for one in beside]

@@ -18,6 +18,7 @@ from stepdown.evals.dataset import Sample
 from stepdown.evals.scorers import scorer_of
 from stepdown.stats.intervals import mean_interval, proportion_interval, quantile
 from stepdown.wiring.evaluating import recorded_notes
+from stepdown.wiring.unmatched import unmatched_section
 from stepdown.wiring.workspace import Workspace
 
 
@@ -57,7 +58,11 @@ def report(workspace: Workspace, traces: Iterable[Trace]) -> Document:
         title=f"Stepdown: {workspace.project.name}",
         subtitle=f"{sum(len(rows) for rows in by_task.values())} requests, from the ledger",
         facts=_facts(figures),
-        sections=(first, *certified_sections(workspace.project)),
+        sections=(
+            first,
+            *unmatched_section(trace for rows in by_task.values() for trace in rows),
+            *certified_sections(workspace.project),
+        ),
         footer="Unknown is shown as unknown and counted, never as zero.",
     )
 
