@@ -33,6 +33,7 @@ idle_s = {idle}
 connect_s = 1.0
 retries = 1
 breaker_failures = {failures}
+breaker_s = {breaker_s}
 """
 TASK = """
 [tasks.{name}]
@@ -41,7 +42,15 @@ tiers = {tiers}
 """
 
 
-def write(folder: Path, peer: Peer, tls: Peer, good: Peer, *, failures: int = 10_000) -> Path:
+def write(
+    folder: Path,
+    peer: Peer,
+    tls: Peer,
+    good: Peer,
+    *,
+    failures: int = 10_000,
+    breaker_s: float = 10.0,
+) -> Path:
     """Write project and lock: a task for each faulty tier alone, one with `good` after it."""
     urls = {
         "peer": peer.url,
@@ -60,6 +69,7 @@ def write(folder: Path, peer: Peer, tls: Peer, good: Peer, *, failures: int = 10
             first=FIRST_BYTE_S,
             idle=IDLE_S,
             failures=failures,
+            breaker_s=breaker_s,
         )
         for name, url in urls.items()
     ]

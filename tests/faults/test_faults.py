@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from fault_peer import Line, Peer, self_signed
 from fault_project import KEY, write
-from fault_table import CUT, FAULTS, FINE, FREE, KNOWN, UNKNOWN, Fault, rendered, slow
+from fault_table import CUT, FAULTS, FINE, FREE, KNOWN, UNKNOWN, Fault, close, rendered, slow
 from msgspec import Struct
 
 from stepdown.core.trace import Trace
@@ -249,3 +249,27 @@ def test_the_peer_really_gets_the_key_so_that_its_absence_means_something(house:
     house.peer.set(Line.fine)
     house.ask("alone-peer", stream=False)
     assert KEY in house.peer.calls[0]
+
+
+def test_a_tier_that_keeps_failing_is_left_alone_and_tried_again(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        peer, good = Peer(), Peer()
+        for one in (peer, good):
+            stack.callback(one.close)
+        write(tmp_path, peer, peer, good, failures=2, breaker_s=1.0)
+        house = stack.enter_context(Serving(tmp_path, peer, good))
+        peer.set(close)
+        for _ in range(2):
+            assert house.ask("alone-quiet", stream=False)[1].status == 502
+        peer.set(Line.fine)
+        request_id, seen = house.ask("alone-quiet", stream=False)
+        assert seen.said == "503 provider_error"
+        assert seen.headers["retry-after"] == "1"
+        assert house.trace(request_id).attempts == ()  # nobody was asked, nothing is paid
+        _, other = house.ask("then-quiet", stream=True)
+        assert other.said == FINE
+        assert other.headers["x-stepdown-outside-guarantee"] == "provider_error"
+        assert peer.calls == []
+        time.sleep(1.1)
+        assert house.ask("alone-quiet", stream=False)[1].said == FINE
+        assert len(peer.calls) == 1

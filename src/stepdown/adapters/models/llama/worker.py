@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from stepdown.errors import Overloaded, TimedOut, Unavailable
+from stepdown.errors import Busy, TimedOut, Unavailable
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ class Worker:
         """Return what `job` returns.
 
         Raises:
-            Overloaded: the queue is full.
+            Busy: the queue is full.
             TimedOut: it was not ready within `timeout_s` seconds; the job is told to stop.
         """
         self._enter()
@@ -64,7 +64,7 @@ class Worker:
             if self._closed:
                 raise Unavailable("The embedded model was closed.", "Open it again.")
             if self._waiting > self._limit:
-                raise Overloaded(
+                raise Busy(
                     f"The embedded model has {self._limit} calls waiting, which is its limit.",
                     "Send fewer calls at once, or try again in a moment.",
                 )
