@@ -203,6 +203,16 @@ def test_a_sample_is_drawn_in_proportion_and_the_same_each_time(plain: Path) -> 
     assert card["not_drawn"] == 180
 
 
+def test_rows_of_two_files_of_one_name_get_ids_of_their_own(tmp_path: Path) -> None:
+    for folder, text in (("a", "one"), ("b", "two")):
+        (tmp_path / folder).mkdir()
+        write_jsonl(tmp_path / folder / "t.jsonl", [{"text": text, "label": "x"}])
+    sources = (tmp_path / "a", tmp_path / "b")
+    done = stepdown("eval", "import", *sources, "--to", tmp_path / "s.jsonl", "-p", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert [row["id"] for row in read(tmp_path / "s.jsonl")] == ["t-1-1", "t-2-1"]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

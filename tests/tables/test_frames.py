@@ -62,3 +62,28 @@ def test_what_is_no_frame_is_said(frame: Any) -> None:
 def test_a_record_that_is_no_object_is_said() -> None:
     with pytest.raises(DataError, match="A record is int"):
         list(FrameRows([1]))
+
+
+def test_objects_of_pandas_keep_their_own_keys() -> None:
+    """Arrow would give every object of a column the keys of all of them."""
+    objects = [
+        {"tool": {"city": "text"}},
+        {"tool": {"days": 3, "unit": ["c", "f"]}},
+        {"tool": None},
+    ]
+    assert [row for _, row in FrameRows(pd.DataFrame(objects))] == objects
+
+
+def test_objects_of_pandas_that_no_type_fits_are_read_all_the_same() -> None:
+    objects = [{"default": {"value": True}}, {"default": {"value": "false"}}, {"default": [1]}]
+    assert [row for _, row in FrameRows(pd.DataFrame(objects))] == objects
+
+
+def test_numbers_and_times_of_numpy_and_pandas_become_plain() -> None:
+    frame = pd.DataFrame(
+        {"n": [1, 2], "at": pd.to_datetime(["2026-11-28", None]), "x": [{}, {"a": 1}]}
+    )
+    (_, first), (_, second) = FrameRows(frame)
+    assert (first["n"], type(first["n"])) == (1, int)
+    assert first["at"].isoformat() == "2026-11-28T00:00:00"
+    assert second["at"] is None

@@ -168,6 +168,7 @@ class _Writing:
         self.examples: dict[str, TurnedDown] = {}
         self.labels: Counter[str] = Counter()
         self._leaks = {leak.row: leak for leak in chosen.leaks}
+        self._stems = _stems(list(survey.sources))
 
     def run(self, judged: Iterable[Judged], rows: IO[bytes], refused: IO[bytes]) -> None:
         number = 0
@@ -190,7 +191,7 @@ class _Writing:
     def row(self, one: Candidate) -> dict[str, Any]:
         """Return a candidate as a row of the set."""
         columns, sessions = self.plan.columns, self.chosen.ids_are_sessions
-        place = f"{Path(one.source).stem}-{one.line}"
+        place = f"{self._stems[one.source]}-{one.line}"
         row: dict[str, Any] = {columns.id: (one.session if sessions else one.id) or place}
         row[columns.text] = one.text
         put(row, self.plan.reference, one.reference)
@@ -228,6 +229,17 @@ class _Writing:
         source, line = self.survey.place(int(self.chosen.twin[number]))
         like = "says almost the same as" if fate == NEAR else "repeats"
         return f"{like} {source}, line {line}"
+
+
+def _stems(sources: Sequence[str]) -> dict[str, str]:
+    """Return how rows without an id are named by their source; no two sources share a name."""
+    stems = [Path(source).stem for source in sources]
+    if len(set(stems)) == len(stems):
+        return dict(zip(sources, stems, strict=True))
+    return {
+        source: f"{stem}-{n}"
+        for n, (source, stem) in enumerate(zip(sources, stems, strict=True), 1)
+    }
 
 
 def _changed() -> DataError:

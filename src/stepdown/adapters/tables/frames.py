@@ -40,26 +40,50 @@ def _is_records(frame: Any) -> bool:
 
 
 def _arrow(frame: Any) -> Any:
-    """Return the frame as an Arrow table, or as a list of records where it only has those."""
+    """Return the frame as an Arrow table, or as a list of records where that says more."""
     import pyarrow
 
     try:
-        if hasattr(frame, "__arrow_c_stream__"):
-            return pyarrow.table(frame)
-        if hasattr(frame, "__dataframe__"):
-            from pyarrow.interchange import from_dataframe
-
-            return from_dataframe(frame)
+        found = _as_table(frame)
     except (pyarrow.ArrowException, TypeError, NotImplementedError) as error:
+        if hasattr(frame, "to_dict"):
+            return _records(frame.to_dict("records"))
         raise DataError(
             f"The frame cannot be read: {error}.", "A column should hold values of one type."
         ) from error
+    if found is not None and not (_merges_objects(frame, found) and hasattr(frame, "to_dict")):
+        return found
     if hasattr(frame, "to_dict"):
         return _records(frame.to_dict("records"))
     raise DataError(
         f"{type(frame).__name__} is no frame that can be read.",
         "Give a pandas, polars or pyarrow frame, a list of objects, or the path of a file.",
     )
+
+
+def _as_table(frame: Any) -> Any:
+    import pyarrow
+
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pyarrow.table(frame)
+    if hasattr(frame, "__dataframe__"):
+        from pyarrow.interchange import from_dataframe
+
+        return from_dataframe(frame)
+    return None
+
+
+def _merges_objects(frame: Any, table: Any) -> bool:
+    """Say whether Arrow gave objects of one column the keys of each other, as nulls.
+
+    A frame that already has a type for its objects (polars, Arrow) is left as it is; pandas has
+    none, and its objects may differ from row to row.
+    """
+    import pyarrow
+
+    if not hasattr(frame, "dtypes"):
+        return False
+    return any(pyarrow.types.is_nested(field.type) for field in table.schema)
 
 
 def _records(found: Any) -> Sequence[Any]:
@@ -69,7 +93,14 @@ def _records(found: Any) -> Sequence[Any]:
 
 
 def _plain(row: Any) -> dict[str, Any]:
-    """Return a record with its unknown values (NaN) as None."""
+    """Return a record with plain values, those that are unknown (NaN, NaT) as None."""
     if not isinstance(row, Mapping):
         raise DataError(f"A record is {type(row).__name__}, not an object.")
-    return {str(k): None if isinstance(v, float) and v != v else v for k, v in row.items()}  # noqa: PLR0124 - NaN
+    return {str(name): _value(value) for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    if type(plain).__name__ in ("NaTType", "NAType"):
+        return None
+    return None if isinstance(plain, float) and plain != plain else plain  # noqa: PLR0124 - NaN
