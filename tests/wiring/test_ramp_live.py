@@ -113,6 +113,9 @@ def test_feedback_joins_its_trace_once_and_only_there(certified: Path) -> None:
     shown = run("explain", "f1", "-p", str(certified))
     assert "right" in shown
     assert "billing" in shown
+    notes = run("report", "-p", str(certified), "--json")["document"]["sections"][0]["blocks"][0]
+    assert any("people scored 1 answers, on average 1.00" in note for note in notes["notes"])
+    assert [row[4]["n"] for row in notes["rows"]] == [1]
 
 
 def test_the_numbers_are_read_by_prometheus_and_add_up(certified: Path) -> None:

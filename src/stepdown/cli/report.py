@@ -28,13 +28,15 @@ def report(
         import msgspec
 
         from stepdown.adapters.render.html import write_html
+        from stepdown.core.beside import Feedback
         from stepdown.wiring.reporting import report as make
 
         check_time(since)
         workspace = open_workspace(talk, project)
         with workspace.kept_ledger() as ledger:
             ledger.flush()
-            document = make(workspace, ledger.traces(since=since))
+            said = list(ledger.records(Feedback))
+            document = make(workspace, ledger.traces(since=since), said)
         page = html or workspace.project.state / "report.html"
         write_html(page, document)
         talk.say(f"Wrote {page}")

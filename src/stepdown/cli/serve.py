@@ -102,6 +102,7 @@ def _answer(
             app,
             on_ready=ready,
             on_reload=partial(_reload, talk, desk, is_first=is_first),
+            on_stop=desk.stop,
             grace_s=GRACE_S,
             parent_fd=None if worker is None else worker.parent_fd,
         )

@@ -191,6 +191,7 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Port = 8377
     api_key_env: str = "STEPDOWN_API_KEY"
+    api_key_file: str | None = None
     max_body_mb: Positive = 8.0
     session_s: Amount = 300.0
     share: dict[str, Share] = {}

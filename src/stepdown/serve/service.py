@@ -61,7 +61,7 @@ class Service:
         self._planner = Planner(lock, self._steps, today, mapped)
         self._embedding = embedding or Embedding({}, append, clock=clock)
         self._append = append
-        self._keeping = keeping
+        self.keeping = keeping
         self.ramp = ramp or Ramp(lock.project, baseline=baseline)
         self._baseline = baseline
         self._clock = clock
@@ -199,7 +199,7 @@ class Service:
         return trace if self._keeps_texts(task, call.id) else without_texts(trace)
 
     def _keeps_texts(self, task: Task, trace_id: str) -> bool:
-        keeping = self._keeping.get(task.name, Keeping(task.store))
+        keeping = self.keeping.get(task.name, Keeping(task.store))
         return keeping.texts(self.ramp.seed(task.name), trace_id)
 
     def _baseline_usd(self, task: str, outcome: Outcome) -> float | None:

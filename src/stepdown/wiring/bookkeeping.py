@@ -41,6 +41,10 @@ class Bookkeeper:
         self._meter = meter
         self._watchers = watchers
 
+    def keep_as(self, keeping: Mapping[str, Keeping]) -> None:
+        """Keep by other words from now on: the project was loaded anew."""
+        self._keeping = keeping
+
     def keeping(self, task: str) -> Keeping:
         """Return what a task keeps."""
         return self._keeping.get(task, _UNKNOWN)

@@ -48,17 +48,21 @@ def secret_of(tier: Tier, environment: Environment, root: Path, variable: str) -
         ConfigError: it is named and not there.
     """
     if tier.api_key_file is not None:
-        return _from_file(tier, root / Path(tier.api_key_file).expanduser()), (
-            f"the file {tier.api_key_file}"
-        )
+        where = f"tiers.{tier.name}.api_key_file: {tier.api_key_file}"
+        path = root / Path(tier.api_key_file).expanduser()
+        return key_in_file(where, path), f"the file {tier.api_key_file}"
     named = tier.api_key_env or variable
     if tier.base_url is not None and tier.api_key_env is None:
         return environment.variables.get(named, ""), named
     return environment.secret(named, f"The tier {tier.name!r}"), named
 
 
-def _from_file(tier: Tier, path: Path) -> str:
-    where = f"tiers.{tier.name}.api_key_file: {tier.api_key_file}"
+def key_in_file(where: str, path: Path) -> str:
+    """Return the key that a file holds; `where` is the key of stepdown.toml that names it.
+
+    Raises:
+        ConfigError: it cannot be read, is empty, or is not text.
+    """
     try:
         with path.open("rb") as file:
             found = file.read(KEY_LIMIT_BYTES).decode().strip()

@@ -102,6 +102,10 @@ class Desk:
             await old.workspace.aclose()
         return f"Reloaded: serving the lock {new.service.status()['lock'][:19]}…"
 
+    async def stop(self) -> None:
+        """Stop what runs beside the answers; shadow runs that still wait are dropped."""
+        await self._beside.shadows.aclose()
+
     def _reopened(self) -> _Serving:
         before = self._now.workspace
         fresh = Workspace.open(before.project.root, before.environment)

@@ -9,6 +9,7 @@ import msgspec
 
 from stepdown.adapters.tables.atomic import replacing
 from stepdown.config.project import Project
+from stepdown.core.beside import Feedback
 from stepdown.core.digest import digest, seed_from
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.core.task import Task
@@ -40,8 +41,12 @@ def certified_sections(project: Project) -> tuple[Section, ...]:
         return ()
 
 
-def report(workspace: Workspace, traces: Iterable[Trace]) -> Document:
+def report(
+    workspace: Workspace, traces: Iterable[Trace], feedback: Iterable[Feedback] = ()
+) -> Document:
     """Return the before/after report of the traces in the ledger.
+
+    A label in `feedback` scores the answer of its request, where that was kept.
 
     Raises:
         DataError: the ledger holds no trace.
@@ -52,7 +57,10 @@ def report(workspace: Workspace, traces: Iterable[Trace]) -> Document:
     if not by_task:
         raise DataError("The ledger is empty.", "Send requests to `stepdown serve` first.")
     steps = [name for name in workspace.project.tasks if name in by_task]
-    figures = [_Step(workspace, workspace.project.task(name), by_task[name]) for name in steps]
+    said = _by_task(feedback)
+    figures = [
+        _Step(workspace, workspace.project.task(name), by_task[name], said[name]) for name in steps
+    ]
     first = Section("Before and after", _blocks(workspace, figures))
     return Document(
         title=f"Stepdown: {workspace.project.name}",
@@ -70,7 +78,13 @@ def report(workspace: Workspace, traces: Iterable[Trace]) -> Document:
 class _Step:
     """The figures of one step."""
 
-    def __init__(self, workspace: Workspace, task: Task, traces: Sequence[Trace]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        task: Task,
+        traces: Sequence[Trace],
+        said: Sequence[Feedback],
+    ) -> None:
         self.task = task
         self.traces = traces
         self.n = len(traces)
@@ -80,7 +94,9 @@ class _Step:
         self.answered = Counter(trace.answered_by or "nobody" for trace in traces)
         self.states = Counter(trace.guarantee for trace in traces)
         self.outside = Counter(t.outside_guarantee for t in traces if t.outside_guarantee)
-        self.scores = _scores(task, traces, {s.id: s for s in _labelled(workspace, task)})
+        self.told = [one.score for one in said if one.score is not None]
+        labelled = {sample.id: sample for sample in _labelled(workspace, task)}
+        self.scores = _scores(task, traces, labelled, said)
 
     @property
     def latency(self) -> list[float]:
@@ -104,16 +120,37 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _scores(task: Task, traces: Sequence[Trace], samples: Mapping[str, Sample]) -> list[float]:
-    """Scores of the answers that were kept and whose message is labelled; a judge is not asked."""
+def _by_task(feedback: Iterable[Feedback]) -> Mapping[str, list[Feedback]]:
+    found: dict[str, list[Feedback]] = defaultdict(list)
+    for one in feedback:
+        found[one.task].append(one)
+    return found
+
+
+def _scores(
+    task: Task,
+    traces: Sequence[Trace],
+    samples: Mapping[str, Sample],
+    said: Sequence[Feedback],
+) -> list[float]:
+    """Scores of the answers that were kept and whose message is labelled; a judge is not asked.
+
+    The data's label comes before one of the feedback; of two of these the last one holds.
+    """
     if task.judge is not None:
         return []
+    told = {
+        one.trace_id: Sample(id=one.trace_id, input="", reference=one.label)
+        for one in said
+        if one.label is not None and task.labels
+    }
     scorer = scorer_of(task)
-    return [
-        scorer.score(task, samples[trace.message_id], trace.answer).value
-        for trace in traces
-        if trace.message_id in samples and trace.answer is not None and trace.message_id
-    ]
+    found = []
+    for trace in traces:
+        sample = samples.get(trace.message_id or "") or told.get(trace.id)
+        if sample is not None and trace.answer is not None:
+            found.append(scorer.score(task, sample, trace.answer).value)
+    return found
 
 
 def _blocks(workspace: Workspace, figures: Sequence[_Step]) -> tuple[Table | Prose, ...]:
@@ -206,6 +243,12 @@ def _notes(workspace: Workspace, figures: Sequence[_Step]) -> tuple[str, ...]:
     unpriced = [step.task.name for step in figures if step not in _priced(figures)]
     if unpriced:
         notes.append(f"Not in the total, because a cost is unknown: {', '.join(unpriced)}.")
+    notes += [
+        f"{step.task.name}: people scored {len(step.told)} answers, on average "
+        f"{sum(step.told) / len(step.told):.2f} (feedback; not in the score above)."
+        for step in figures
+        if step.told
+    ]
     used = dict.fromkeys(tier for step in figures for tier in step.task.tiers)
     notes += recorded_notes(workspace, used)
     return tuple(notes)

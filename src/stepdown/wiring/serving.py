@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from stepdown import __version__
 from stepdown.adapters.gateway.app import GatewayApp, is_loopback
 from stepdown.core.exposure import Exposure
 from stepdown.wiring.exposing import start_of
+from stepdown.wiring.hosted import key_in_file
 from stepdown.wiring.reloading import Desk
 from stepdown.wiring.runner import gates_of
 from stepdown.wiring.standing import standing
@@ -59,7 +61,11 @@ def api_key(workspace: Workspace, host: str) -> str | None:
     Raises:
         ConfigError: the address is not loopback and the API key is not set.
     """
-    variable = workspace.project.serve.api_key_env
+    keys = workspace.project.serve
+    if keys.api_key_file is not None:
+        path = workspace.project.root / Path(keys.api_key_file).expanduser()
+        return key_in_file(f"serve.api_key_file: {keys.api_key_file}", path)
+    variable = keys.api_key_env
     key = workspace.environment.variables.get(variable) or None
     if key is None and not is_loopback(host):
         return workspace.environment.secret(variable, f"Serving on {host}")

@@ -64,8 +64,9 @@ class Standing:
         )
 
     def serve(self, service: Service) -> None:
-        """Say which service answers from now on."""
+        """Say which service answers from now on; what it keeps holds for the books too."""
         self._service = service
+        self.books.keep_as(service.keeping)
 
     def service(self) -> Service:
         """Return the service that answers now."""

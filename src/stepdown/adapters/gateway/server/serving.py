@@ -10,7 +10,7 @@ import math
 import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any, Protocol
 
@@ -149,8 +149,12 @@ def serve_on(
     grace_s: float = 30,
     limits: ServerLimits = ServerLimits(),
     parent_fd: int | None = None,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serve a socket that listens; otherwise as `serve`. Stop when `parent_fd` is at its end."""
+    """Serve a socket that listens; otherwise as `serve`. Stop when `parent_fd` is at its end.
+
+    `on_stop` runs in the same loop when the last request was answered.
+    """
     sys.setswitchinterval(_SWITCH_S)
 
     async def main() -> None:
@@ -165,6 +169,8 @@ def serve_on(
             if not await told.to_hurry(stop):
                 stop.cancel()
                 await server.stop(0.0)
+            if on_stop is not None:
+                await on_stop()
 
     run_loop(main())
 
