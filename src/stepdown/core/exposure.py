@@ -45,8 +45,11 @@ class Exposure(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
     def __str__(self) -> str:
         """Return it as a person reads it."""
-        beside = f", shadow {self.shadow:.4g}" if self.shadow and self.share < 1 else ""
-        return self.mode + (f" {self.share:.4g}" if self.mode == "share" else "") + beside
+        if self.mode == "shadow":
+            return "shadow" if self.shadow == 1 else f"shadow {self.shadow:.4g}"
+        if self.mode != "share":
+            return self.mode
+        return f"share {self.share:.4g}" + (f", shadow {self.shadow:.4g}" if self.shadow else "")
 
 
 ALL = Exposure()

@@ -16,8 +16,15 @@ from stepdown.core.beside import Change
 from stepdown.core.exposure import TODAY, Exposure, read_exposure
 from stepdown.core.lock import Lock
 from stepdown.errors import InputError, LockError
-from stepdown.wiring.exposing import Told, path_of, read_spoken, sample_of, start_of, write_spoken
+from stepdown.wiring.exposing import (
+    Told,
+    path_of,
+    sample_of,
+    served_now,
+    write_spoken,
+)
 from stepdown.wiring.lockfile import LOCKS, keep_lock, read_lock
+from stepdown.wiring.measuring import gateways
 from stepdown.wiring.workspace import Workspace
 
 
@@ -43,10 +50,7 @@ def read_shares(workspace: Workspace, said: Sequence[str]) -> dict[str, Exposure
 
 def _shadow(workspace: Workspace, task: str) -> float:
     """What is shadowed goes on being shadowed; else what stepdown.toml says."""
-    told = read_spoken(path_of(workspace.project)).tasks.get(task)
-    if told is not None and told.shadow:
-        return told.shadow
-    return sample_of(workspace.project, task)
+    return _now_served(workspace)[task].shadow or sample_of(workspace.project, task)
 
 
 def change_shares(
@@ -89,9 +93,8 @@ def _say(
 
 
 def _now_served(workspace: Workspace) -> dict[str, Exposure]:
-    start = start_of(workspace.project, {}, shadow=False)
-    told = read_spoken(path_of(workspace.project)).tasks
-    return {**start, **{name: one.exposure for name, one in told.items()}}
+    project = workspace.project
+    return served_now(project, running=gateways(project.state) > 0)
 
 
 def _note(workspace: Workspace, changes: Sequence[Change]) -> None:

@@ -21,6 +21,7 @@ from stepdown.core.exposure import ALL, Exposure
 from stepdown.errors import DataError
 
 FILE = "serve/exposure.json"
+STARTED = "serve/start.json"  # how the gateway that runs was started, by its options
 LOOK_EVERY_S = 0.5
 _log = logging.getLogger("stepdown.serve")
 
@@ -76,6 +77,27 @@ def write_spoken(path: Path, said: Mapping[str, Told]) -> None:
     tasks = {**read_spoken(path).tasks, **said}
     with replacing(path) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(Spoken(tasks=tasks))))
+
+
+def write_start(project: Project, start: Mapping[str, Exposure]) -> None:
+    """Write how a gateway was started, for the verbs that ask beside it."""
+    told = {name: Told(share=one.share, shadow=one.shadow) for name, one in start.items()}
+    with replacing(project.state / STARTED) as temporary:
+        temporary.write_bytes(msgspec.json.encode(Spoken(tasks=told)))
+
+
+def served_now(project: Project, *, running: bool) -> dict[str, Exposure]:
+    """Return what is served of each task: as somebody said, else as the gateway that is `running`
+    was started, else as the next one would start.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    found = start_of(project, {}, shadow=False)
+    started = read_spoken(project.state / STARTED).tasks if running else {}
+    for tasks in (started, read_spoken(path_of(project)).tasks):
+        found |= {name: one.exposure for name, one in tasks.items()}
+    return found
 
 
 def start_of(project: Project, shares: Mapping[str, float], *, shadow: bool) -> dict[str, Exposure]:

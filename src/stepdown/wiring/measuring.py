@@ -21,6 +21,7 @@ from stepdown.errors import DataError
 from stepdown.serve.meter import BUCKETS_S, Counted, Labels, Meter
 
 WRITE_EVERY_S = 1.0
+FOLDER = "serve/numbers"
 _COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "requests": (
         "stepdown_requests_total",
@@ -111,6 +112,12 @@ _TIMES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 Values = Mapping[Labels, float]
 
 
+def gateways(state: Path) -> int:
+    """Return how many processes of gateways live; `state` is the project's folder of its own."""
+    folder = state / FOLDER
+    return sum(alive(path) for path in folder.glob("*.json")) if folder.exists() else 0
+
+
 class Snapshot(Struct):
     """What one process has counted, and its gauges, which are forgotten with it."""
 
@@ -137,6 +144,7 @@ class Sharing:
         self._stopping = threading.Event()
         self._written = b""
         forget_the_dead(folder)
+        self._write(self.snapshot())  # says that this process lives
         self._thread = threading.Thread(target=self._keep, name="stepdown-metrics", daemon=True)
         self._thread.start()
 

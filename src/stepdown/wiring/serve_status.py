@@ -18,7 +18,8 @@ from stepdown.core.lock import Lock, LockedTask
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.errors import DataError
 from stepdown.stats.intervals import mean_interval, quantile
-from stepdown.wiring.exposing import Told, path_of, read_spoken, start_of
+from stepdown.wiring.exposing import Told, path_of, read_spoken, served_now
+from stepdown.wiring.measuring import gateways
 from stepdown.wiring.promise_words import promise_words
 from stepdown.wiring.widening_words import Needed, needed
 from stepdown.wiring.workspace import Workspace
@@ -84,15 +85,16 @@ def status(workspace: Workspace, since: str | None = None) -> Status:
     begun = since or (datetime.now(UTC) - timedelta(days=DAYS)).isoformat(timespec="seconds")
     lock = workspace.lock()
     spoken = read_spoken(path_of(workspace.project)).tasks
-    start = start_of(workspace.project, {}, shadow=False)
+    running = gateways(workspace.project.state)
+    served = served_now(workspace.project, running=running > 0)
     seen = _Seen(workspace, begun, lock.digest)
     return Status(
         lock=lock.digest,
         since=begun,
-        gateways=_gateways(workspace),
+        gateways=running,
         baseline=workspace.project.baseline,
         tasks=tuple(
-            _task(name, lock, spoken.get(name), start, seen, workspace.environment.today)
+            _task(name, lock, spoken.get(name), served[name], seen, workspace.environment.today)
             for name in lock.tasks
             if name in workspace.project.tasks
         ),
@@ -158,12 +160,11 @@ def _task(
     name: str,
     lock: Lock,
     told: Told | None,
-    start: Mapping[str, Exposure],
+    exposure: Exposure,
     seen: _Seen,
     today: date,
 ) -> TaskStatus:
     locked = lock.tasks[name]
-    exposure = start[name] if told is None else told.exposure
     runs = [one for one in seen.shadows if one.task == name]
     costs = [one.cost_usd for one in runs if one.cost_usd is not None]
     due = locked.guarantee.review_by
@@ -206,13 +207,6 @@ def _would_save(runs: Sequence[Shadow]) -> float | None:
     ]
     before = sum(caller for _, caller in both)
     return 1 - sum(policy for policy, _ in both) / before if before else None
-
-
-def _gateways(workspace: Workspace) -> int:
-    from stepdown.wiring.measuring import alive
-
-    folder = workspace.project.state / "serve" / "numbers"
-    return sum(alive(path) for path in folder.glob("*.json")) if folder.exists() else 0
 
 
 def document(found: Status) -> Document:
@@ -359,7 +353,15 @@ def _tone(one: TaskStatus) -> Any:
 def _changes(changes: Sequence[Change]) -> Table:
     columns = (Column("when"), Column("by"), Column("what"), Column("from"), Column("to"))
     rows = tuple(
-        (one.at[:16], one.by, f"{one.what} {one.task or ''}".strip(), one.before, one.after)
+        (one.at[:16], one.by, f"{one.what} {one.task or ''}".strip(), *map(_short, _ends(one)))
         for one in reversed(changes)
     )
     return Table(title="Changes", columns=columns, rows=rows)
+
+
+def _ends(change: Change) -> tuple[str, str]:
+    return change.before, change.after
+
+
+def _short(said: str) -> str:
+    return said[:19] if said.startswith("sha256:") else said

@@ -18,8 +18,8 @@ from stepdown.serve.service import Service
 from stepdown.serve.sessions import Sessions
 from stepdown.serve.shadows import Budget, Shadows
 from stepdown.wiring.bookkeeping import Bookkeeper
-from stepdown.wiring.exposing import Exposures, path_of
-from stepdown.wiring.measuring import Sharing
+from stepdown.wiring.exposing import Exposures, path_of, write_start
+from stepdown.wiring.measuring import FOLDER, Sharing
 from stepdown.wiring.operating import GatewayOperations, others_of
 from stepdown.wiring.spending import Spending
 from stepdown.wiring.telemetry import span_export
@@ -46,6 +46,7 @@ class Standing:
         watchers = () if spans is None else (spans,)
         self.books = Bookkeeper(ledger, project.name, project.keeping, self.meter, watchers)
         self.exposures = Exposures(path_of(project), start)
+        write_start(project, start)
         self.sessions = Sessions(lifetime_s=project.serve.session_s)
         self.shadows = _shadows(workspace, ledger, self.books, stack)
         self.ramp = Ramp(
@@ -57,7 +58,7 @@ class Standing:
         )
         dropped = (lambda: 0) if spans is None else (lambda: spans.dropped)
         others = others_of(lambda: self.ramp, gates, dropped)
-        sharing = Sharing(project.state / "serve" / "numbers", self.meter, others)
+        sharing = Sharing(project.state / FOLDER, self.meter, others)
         stack.callback(sharing.close)
         self.operations = GatewayOperations(
             self.service, ledger, self.books, self.meter, sharing, _now
