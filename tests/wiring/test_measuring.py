@@ -97,6 +97,13 @@ def test_exposures_follow_the_file_and_survive_a_broken_one(tmp_path: Path) -> N
     assert exposures("intent").share == 0.5
 
 
+def test_a_task_that_a_reload_adds_starts_where_the_project_says(tmp_path: Path) -> None:
+    exposures = Exposures(tmp_path / "exposure.json", {"intent": TODAY})
+    exposures.begin({"intent": Exposure(), "new": Exposure(share=0.05)})
+    assert exposures("new").share == 0.05
+    assert exposures("intent") == TODAY
+
+
 def test_what_was_said_of_one_task_leaves_the_others(tmp_path: Path) -> None:
     path = tmp_path / "exposure.json"
     write_spoken(path, {"intent": Told(share=0.1)})

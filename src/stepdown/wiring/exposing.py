@@ -142,6 +142,10 @@ class Exposures:
         told = self._spoken.tasks.get(task)
         return self._start.get(task, ALL) if told is None else told.exposure
 
+    def begin(self, start: Mapping[str, Exposure]) -> None:
+        """Say where tasks start that were not there before; the others stay where they are."""
+        self._start = {**start, **self._start}
+
     def told(self, task: str) -> Told | None:
         """Return what somebody said of a task, None where it is as it started."""
         return self._spoken.tasks.get(task)

@@ -43,7 +43,7 @@ class Desk:
         self._beside = beside
         self._gates = gates
         self._now = self._opened(workspace)
-        beside.serve(self._now.service)
+        beside.serve(self._now.service, workspace.project)
         note_served(workspace, workspace.lock(), "serve")
 
     async def answer(self, call: Call, sink: Sink | None = None) -> Reply:
@@ -94,8 +94,8 @@ class Desk:
         if _bytes_of(old.workspace) == old.files:
             return "Nothing to reload: stepdown.toml and stepdown.lock are as they were."
         new = await asyncio.to_thread(self._reopened)
+        self._beside.serve(new.service, new.workspace.project)
         self._now = new
-        self._beside.serve(new.service)
         await asyncio.to_thread(note_served, new.workspace, new.workspace.lock(), "reload")
         old.is_retired = True
         if not old.busy:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stepdown.adapters.storage.ledger import SpoolLedger
+from stepdown.config.project import Project
 from stepdown.core.exposure import Exposure
 from stepdown.errors import InputError
 from stepdown.serve.meter import Meter
@@ -18,7 +19,7 @@ from stepdown.serve.service import Service
 from stepdown.serve.sessions import Sessions
 from stepdown.serve.shadows import Budget, Shadows
 from stepdown.wiring.bookkeeping import Bookkeeper
-from stepdown.wiring.exposing import Exposures, path_of, write_start
+from stepdown.wiring.exposing import Exposures, path_of, start_of, write_start
 from stepdown.wiring.measuring import FOLDER, Sharing
 from stepdown.wiring.operating import GatewayOperations, others_of
 from stepdown.wiring.spending import Spending
@@ -64,10 +65,13 @@ class Standing:
             self.service, ledger, self.books, self.meter, sharing, _now
         )
 
-    def serve(self, service: Service) -> None:
-        """Say which service answers from now on; what it keeps holds for the books too."""
-        self._service = service
+    def serve(self, service: Service, project: Project) -> None:
+        """Say which service answers from now on, of a project that may have been loaded anew: what
+        it keeps holds for the books too, and a task that is new starts where it says.
+        """
+        self.exposures.begin(start_of(project, {}, shadow=False))
         self.books.keep_as(service.keeping)
+        self._service = service
 
     def service(self) -> Service:
         """Return the service that answers now."""
