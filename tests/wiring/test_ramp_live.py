@@ -15,7 +15,7 @@ import pytest
 from gateway_process import client_of, gateway
 from prometheus_client.parser import text_string_to_metric_families
 from test_serving import ask
-from tiny_project import rows
+from tiny_project import SYSTEM, USER, rows
 from typer.testing import CliRunner
 
 from stepdown.cli.main import app
@@ -225,3 +225,53 @@ def test_label_reads_what_shadow_runs_kept(certified: Path) -> None:
     assert {sample.id for sample in pool.samples} == {f"pool:s{n}" for n in range(10)}
     status = CliRunner().invoke(app, ["label", "topic", "--status", "-p", str(certified)])
     assert status.exit_code in (0, 1), status.output
+
+
+def test_several_workers_follow_one_word_and_are_counted_together(certified: Path) -> None:
+    system, user = SYSTEM, USER
+    folder = str(certified)
+
+    def tier_of(url: str, number: int) -> str:
+        """Ask on a connection of its own, so that any worker may get it."""
+        messages = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": user.replace("{input}", TEXTS[number])},
+        ]
+        body = json.dumps({"model": "topic", "messages": messages}).encode()
+        asked = Request(f"{url}/chat/completions", body, {"content-type": "application/json"})
+        with urlopen(asked, timeout=30) as answer:
+            return answer.headers["x-stepdown-tier"]
+
+    def total(url: str) -> float:
+        page = http(url, "/metrics")[1].decode()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if sample.name == "stepdown_requests_total"
+        )
+
+    with gateway(certified, "--workers", "2") as (_, url):
+        assert {tier_of(url, n) for n in range(20)} == {"expert"}
+        assert run("serve", "status", "-p", folder, "--json")["gateways"] == 2
+        run("rollback", "-p", folder)
+        time.sleep(1.5)
+        assert {tier_of(url, n) for n in range(20, 40)} == {"frontier"}
+        until(lambda: total(url) == 40)
+
+
+def test_a_streamed_answer_of_today_is_shadowed_too(certified: Path) -> None:
+    with gateway(certified, "--shadow") as (_, url), client_of(url) as client:
+        pieces = client.chat.completions.create(
+            model="topic",
+            stream=True,
+            messages=[
+                {"role": "system", "content": SYSTEM},
+                {"role": "user", "content": USER.replace("{input}", TEXTS[0])},
+            ],
+        )
+        text = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+        assert json.loads(text)["topic"] == "billing"
+        until(lambda: len(records(certified, Shadow)) == 1)
+    [shadow] = records(certified, Shadow)
+    assert shadow.caller_answer == "billing"
