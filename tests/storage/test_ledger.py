@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -20,7 +21,7 @@ from msgspec.structs import replace
 from stepdown.adapters.storage import SpoolLedger, open_ledger
 from stepdown.adapters.storage.database import APPLICATION_ID, VERSION, schema
 from stepdown.adapters.storage.rows import encode_trace
-from stepdown.adapters.storage.spool import SpoolWriter, seal, unseal
+from stepdown.adapters.storage.spool import Line, SpoolWriter, read_lines, seal, segments, unseal
 from stepdown.core.request import Usage
 from stepdown.core.trace import Attempt, Trace
 from stepdown.errors import DataError
@@ -305,25 +306,82 @@ def test_a_half_written_line_of_a_living_process_is_not_called_broken(ledger: Sp
     assert ledger.flush() == 1
 
 
-def test_a_full_disk_fails_no_request_and_the_line_that_it_cut_is_written_again(
+def lines_of(path: Path) -> list[Line]:
+    with path.open("rb") as file:
+        return list(read_lines(file))
+
+
+def test_a_full_disk_is_noticed_when_a_file_gets_its_room_and_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(fd: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    writer = SpoolWriter(tmp_path)
+    writer.append(b'"before"')
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    writer.append(b'"has its room"')
+    writer.rotate()
+    with pytest.raises(OSError, match="No space left"):
+        writer.append(b'"lost"')
+    monkeypatch.undo()
+    writer.append(b'"after"')
+    writer.close()
+    kept = [line for path in segments(tmp_path) for line in lines_of(path)]
+    assert [line.payload for line in kept] == [b'"before"', b'"has its room"', b'"after"']
+    assert [path.suffix for path in tmp_path.iterdir()] == [".jsonl"] * 2
+
+
+def test_a_disk_with_little_room_left_takes_what_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.posix_fallocate
+
+    def little(fd: int, start: int, size: int) -> None:
+        if size > 100_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(fd, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", little)
+    writer = SpoolWriter(tmp_path)
+    writer.append(b'"small"')
+    writer.append(b'"%b"' % (b"x" * 80_000))
+    with pytest.raises(OSError, match="No space left"):
+        writer.append(b'"%b"' % (b"x" * 200_000))
+    writer.close()
+    assert len(segments(tmp_path)) == 2
+
+
+def test_an_append_asks_nothing_of_the_system_once_its_file_is_there(
     ledger: SpoolLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = os.write
-    ledger.append(trace("before"))
-    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:40]))
-    ledger.append(trace("cut"))
-    assert ledger.unwritten() == {"held": 1, "lost": 0}
-    monkeypatch.setattr(os, "write", real)
-    ledger.append(trace("after"))
-    assert [t.id for t in ledger.traces()] == ["after", "before", "cut"]
-    assert ledger.counts()["broken"] == 1  # the part of it that the disk took
+    ledger.append(trace("first"))
+    for name in ("write", "pwrite", "open", "ftruncate", "posix_fallocate"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("it did"))
+    ledger.append(trace("second"))
+    monkeypatch.undo()
+    assert {t.id for t in ledger.traces()} == {"first", "second"}
 
 
-def test_an_append_is_one_write(ledger: SpoolLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, sizes = os.write, []
-    monkeypatch.setattr(os, "write", lambda fd, data: sizes.append(len(data)) or real(fd, data))
-    ledger.append(trace())
-    assert sizes == [len(seal(encode_trace(trace())))]
+def test_lines_go_on_in_another_file_when_one_is_full(tmp_path: Path) -> None:
+    with SpoolLedger(tmp_path, fill_every_s=None) as ledger:
+        long = "x" * 300_000
+        for number in range(8):
+            ledger.append(trace(f"t{number}", answer=long))
+        ledger.append(trace("longest", answer="y" * 3_000_000))
+        assert len(list(spool_of(ledger).glob("*.jsonl"))) == 4
+        assert ledger.flush() == 9
+        assert ledger.counts()["broken"] == 0
+
+
+def test_what_a_kill_left_half_copied_was_never_there(ledger: SpoolLedger) -> None:
+    whole, half = seal(encode_trace(trace("whole"))), seal(encode_trace(trace("half")))
+    dead = spool_of(ledger) / "1-dead-00000001.jsonl"
+    dead.write_bytes(whole + b"\0" + half[1:40] + bytes(5000))
+    assert ledger.counts()["waiting"] == 1
+    assert ledger.flush() == 1
+    assert ledger.counts()["broken"] == 0
+    assert not dead.exists()
 
 
 def test_the_background_thread_fills_the_database_and_close_ends_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ Kept = TypeVar("Kept", bound=Beside)
 class Ledger(Protocol):
     """Keep every trace, append-only.
 
-    `append` returns after one `write()` to the local spool, before the answer is sent; the
+    `append` returns when the trace is in the local spool, before the answer is sent; the
     database is filled from the spool off the hot path, idempotent by attempt id.
     """
 

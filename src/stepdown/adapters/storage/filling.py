@@ -109,7 +109,7 @@ def count_lines(directory: Path, suffix: str) -> int:
 def _lines_in(path: Path) -> int:
     try:
         with path.open("rb") as file:
-            return sum(line != b"\n" for line in file)
+            return sum(1 for _ in read_lines(file))
     except FileNotFoundError:  # moved into the database while we looked
         return 0
 

@@ -1,7 +1,7 @@
 """The Ledger port on a local disk: append to the spool at once, fill SQLite in the background.
 
-`append` is one `write()` and takes no part of the database, so an answer never waits for it. The
-directory must be on a local file system: the locks are advisory and POSIX.
+`append` is a copy into a mapped file and takes no part of the database, so an answer never waits
+for it. The directory must be on a local file system: the locks are advisory and POSIX.
 """
 
 from __future__ import annotations

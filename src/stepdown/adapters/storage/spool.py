@@ -1,4 +1,4 @@
-"""The spool: one file per process, one line and one `write()` per trace, a checksum in each line.
+"""The spool: one file per process, one line per trace, a checksum in each line.
 
 A line is the JSON array `["CRC32 in hex", trace]`. A writer holds a lock on its file for as long
 as it may write there, so a file without a lock is finished, whether its process rotated it or
@@ -8,16 +8,19 @@ died. What it does not survive: a loss of power (lines are not synced one by one
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
 from msgspec import Struct
 
+ROOM_BYTES = 1 << 20  # of one file: some thousand traces
 SUFFIX = ".jsonl"
 BAD = ".bad"
 _HEAD = len('["00000000",')
@@ -43,8 +46,13 @@ def unseal(line: bytes) -> bytes | None:
 
 
 def read_lines(file: BinaryIO) -> Iterator[Line]:
-    """Yield the lines of a spool file; a last line without its end is broken."""
+    """Yield the lines of a spool file; a last line without its end is broken.
+
+    A zero byte is the room that its process had left when it died.
+    """
     for raw in file:
+        if raw.startswith(b"\0"):
+            return
         if raw != b"\n":  # what ends a line that a full disk cut off
             yield Line(raw, unseal(raw))
 
@@ -64,37 +72,42 @@ def segments(directory: Path) -> list[Path]:
 
 
 class SpoolWriter:
-    """Append lines to this process's spool file; safe to call from several threads."""
+    """Append lines to this process's spool file; safe to call from several threads.
+
+    The file has its room from the start and is written through memory: what was copied there is the
+    system's and survives a kill, as what was written would, and no other thread of the interpreter
+    gets in between, as it may around a call of the system.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._number = 0
         self._lock = threading.Lock()
-        self._fd: int | None = None
-        self._used = False
-        self._cut = False
+        self._fd = -1
+        self._room: mmap.mmap | None = None
+        self._end = 0
 
     def append(self, payload: bytes) -> None:
-        """Append one line with one `write()`.
+        """Append one line. Its first byte comes last: until then readers see the end of the file.
 
         Raises:
-            OSError: the line is not in the spool as a whole; nothing is lost but this line.
+            OSError: there is no room for another file; nothing is lost but this line.
         """
         line = seal(payload)
         with self._lock:
-            if self._fd is None:
-                self._fd = self._open()
-            line = b"\n" + line if self._cut else line
-            self._used = True
-            self._cut = cut = os.write(self._fd, line) != len(line)
-        if cut:
-            raise OSError(f"the spool in {self._directory} took only a part of a line: disk full?")
+            room = self._room
+            if room is None or self._end + len(line) > len(room):
+                self._finish()
+                room = self._open(len(line))
+            start, self._end = self._end, self._end + len(line)
+            room[start + 1 : self._end] = line[1:]
+            room[start] = line[0]
 
     def rotate(self) -> None:
         """Finish the present file, if anything is in it; the next line starts a new one."""
         with self._lock:
-            if self._used:
+            if self._end:
                 self._finish()
 
     def close(self) -> None:
@@ -103,17 +116,43 @@ class SpoolWriter:
             self._finish()
 
     def _finish(self) -> None:
-        if self._fd is not None:
+        if self._room is not None:
+            self._room.close()
+            os.ftruncate(self._fd, self._end)
             os.close(self._fd)  # gives up the lock: the file may be removed from now on
-        self._fd, self._used, self._cut = None, False, False
+        self._fd, self._room, self._end = -1, None, 0
 
-    def _open(self) -> int:
-        """Open the next file; it is locked before it has a name that others look for."""
+    def _open(self, least: int) -> mmap.mmap:
+        """Open the next file, a smaller one where the disk has no more room."""
+        sizes = [size for size in (ROOM_BYTES, ROOM_BYTES // 16) if size > least]
+        for size in sizes:
+            with suppress(OSError):
+                return self._opened(size)
+        return self._opened(least)
+
+    def _opened(self, size: int) -> mmap.mmap:
+        """Open a file; it is locked before it has a name that others look for."""
         self._number += 1
         path = self._directory / f"{self._name}-{self._number:08d}{SUFFIX}"
         hidden = path.with_suffix(".new")
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(hidden, flags, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        hidden.rename(path)
-        return fd
+        fd = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _reserve(fd, size)
+            self._room = mmap.mmap(fd, size)
+            hidden.rename(path)
+        except BaseException:
+            self._room = None
+            os.close(fd)
+            hidden.unlink(missing_ok=True)
+            raise
+        self._fd = fd
+        return self._room
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Give a file its room on the disk, so that a full disk is an error here and not later."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+    else:  # macOS
+        os.pwrite(fd, bytes(size), 0)
