@@ -17,15 +17,15 @@ from stepdown.core.call import Call
 from stepdown.core.chat import plain_tool
 from stepdown.core.contract import ANSWER, Contract, Taken
 from stepdown.core.exposure import Arm
-from stepdown.core.hints import Hints
 from stepdown.core.lock import Lock, LockedTask
-from stepdown.core.policy import Action, Policy, single
+from stepdown.core.policy import Policy, single
 from stepdown.core.request import Context, Message, encode_answer
 from stepdown.core.task import PLACES, TEXTS, Task
 from stepdown.core.trace import GuaranteeState
 from stepdown.errors import InputError
 from stepdown.serve.mapping import Mapped, meant
 from stepdown.serve.step import Step
+from stepdown.serve.tightening import tightened
 
 DIRECT = "tier:"
 _NO_CONTEXT = Context()
@@ -168,37 +168,6 @@ def _of_nobody(name: str, mapped: Mapped, steps: Mapping[str, Step]) -> Step:
     store = "none" if any(task.store == "none" for task in tasks) else "metadata"
     task = msgspec.structs.replace(holder.task, name=name, boundary=boundary, store=store)
     return msgspec.structs.replace(holder, task=task, policy=single(mapped.otherwise))
-
-
-def tightened(step: Step, hints: Hints) -> Step:
-    """Return the step as the caller's hints tighten it; a hint never widens what is configured."""
-    task = step.task
-    if hints.boundary is not None and PLACES.index(hints.boundary) < PLACES.index(task.boundary):
-        task = msgspec.structs.replace(task, boundary=hints.boundary)
-    policy = step.policy
-    if hints.customer_facing and not task.customer_facing and task.kind in TEXTS:
-        policy = polished_before_sent(policy, task.polish_by or policy.ceiling)
-    if task is step.task and policy is step.policy:
-        return step
-    return msgspec.structs.replace(step, task=task, policy=policy)
-
-
-def polished_before_sent(policy: Policy, by: str) -> Policy:
-    """Return the policy that has `by` rewrite every answer of another tier before it is sent."""
-
-    def instead(action: Action) -> Action:
-        is_other = action.kind == "accept" and action.target != by
-        return Action("polish", by) if is_other else action
-
-    rows = tuple(
-        msgspec.structs.replace(
-            row,
-            otherwise=instead(row.otherwise),
-            when=tuple(msgspec.structs.replace(c, then=instead(c.then)) for c in row.when),
-        )
-        for row in policy.rows
-    )
-    return msgspec.structs.replace(policy, rows=rows)
 
 
 def _taken(task: Task, call: Call) -> Taken | None:

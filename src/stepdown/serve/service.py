@@ -17,7 +17,6 @@ from stepdown.core.outline import outline
 from stepdown.core.policy import Action
 from stepdown.core.task import Task
 from stepdown.core.trace import Trace
-from stepdown.errors import Down, ModelError, TimedOut, Unavailable
 from stepdown.ports.handler import Sink
 from stepdown.serve.cascade import Cascade, Outcome
 from stepdown.serve.embedding import Embedding
@@ -29,6 +28,7 @@ from stepdown.serve.relay import Relay
 from stepdown.serve.rendering import ignored, rendered
 from stepdown.serve.several import joined, run_all, total_usage
 from stepdown.serve.step import Clock, Step
+from stepdown.serve.telling import no_answer, note
 
 
 class Service:
@@ -251,50 +251,12 @@ def _reply(call: Call, plan: Plan, outcomes: Sequence[Outcome], trace: Trace) ->
         more=tuple(choices[1:]),
         usage=total_usage(outcomes),
         recorded=any(o.completion is not None and o.completion.recorded for o in outcomes),
-        note=_note(plan, outcome),
+        note=note(plan, outcome),
         ignored=ignored(call, plan, None if by is None else by.capabilities),
     )
 
 
 def _choice(call: Call, plan: Plan, outcome: Outcome) -> Choice:
     if outcome.completion is None or outcome.answer is None:
-        raise _no_answer(plan, outcome)
+        raise no_answer(plan, outcome)
     return rendered(call, plan, outcome.answer, outcome.completion)
-
-
-def _no_answer(plan: Plan, outcome: Outcome) -> ModelError:
-    """Return the error of the last tier that failed, so that the caller knows whether to retry."""
-    details = [a.failure_detail for a in outcome.attempts if a.failure_detail]
-    reason = outcome.decision.reason
-    why = details[-1] if details else _NOBODY.get(reason, f"No allowed tier was sure ({reason}).")
-    error = outcome.error or _left_out(plan, reason)
-    told = type(error)(f"No answer for the task {plan.step.task.name!r}. {why}")
-    return told.noting(retry_after_s=error.retry_after_s)
-
-
-_NOBODY = {
-    "provider_error": "Every tier that may answer failed too often and is left alone for a while.",
-    "deadline": "No tier that may answer can do so in the time that is left.",
-}
-
-
-def _left_out(plan: Plan, reason: str) -> ModelError:
-    """Return the error of a walk on which nobody could be asked."""
-    if reason == "provider_error":
-        waits = [gate.wait_s for gate in plan.step.gates.values() if gate.is_down]
-        return Down("").noting(retry_after_s=min(waits, default=None))
-    return TimedOut("") if reason == "deadline" else Unavailable("")
-
-
-def _note(plan: Plan, outcome: Outcome) -> str:
-    """Say plainly when a tier that should have answered could not."""
-    missed = [
-        a
-        for a in outcome.attempts
-        if a.kind == "call" and a.failure in ("unavailable", "incapable")
-    ]
-    if missed:
-        return f"answered by {outcome.answered_by}; {missed[-1].failure_detail}"
-    if outcome.completion is not None and outcome.completion.recorded:
-        return plan.step.tiers[outcome.answered_by or ""].recording
-    return ""
