@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepdown.audit import AuditReport, Rules, StepBill, audit
+from stepdown.core.call_columns import Batch
 from stepdown.core.request import Message, Usage
 from stepdown.core.tier import Price
-from stepdown.core.usage_log import Batch, LoggedCall, Refused
+from stepdown.core.usage_log import LoggedCall, Refused
 
 LIST = Price(
     input_usd_per_mtok=2.0,
@@ -28,9 +29,7 @@ def price_of(model: str, day: str | None, input_tokens: int | None) -> Price | N
 
 
 def batch_of(calls: Iterable[LoggedCall], refused: tuple[Refused, ...] = ()) -> Batch:
-    rows = list(calls)
-    names = LoggedCall.__struct_fields__
-    return Batch({name: [getattr(row, name) for row in rows] for name in names}, refused)
+    return Batch.of(calls, refused)
 
 
 def run(calls: Iterable[LoggedCall], **options: object) -> AuditReport:

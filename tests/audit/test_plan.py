@@ -5,10 +5,11 @@ import json
 import pytest
 
 from stepdown.audit import Assumption, AuditReport, Rules, StepBill, audit, audit_document
+from stepdown.core.call_columns import Batch
 from stepdown.core.report import Claim, Document, Table
 from stepdown.core.request import Message, Usage
 from stepdown.core.tier import Price
-from stepdown.core.usage_log import Batch, LoggedCall
+from stepdown.core.usage_log import LoggedCall
 
 LIST = Price(input_usd_per_mtok=2.0, output_usd_per_mtok=10.0, basis="list", source="a list")
 N = 400
@@ -41,9 +42,7 @@ def log(
 
 
 def run(calls: list[LoggedCall], rules: Rules | None = None) -> AuditReport:
-    names = LoggedCall.__struct_fields__
-    batch = Batch({name: [getattr(call, name) for call in calls] for name in names})
-    return audit([batch], price_of, rules=rules)
+    return audit([Batch.of(calls)], price_of, rules=rules)
 
 
 def one(calls: list[LoggedCall], rules: Rules | None = None) -> StepBill:

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from stepdown.core.call_columns import Batch, Words
 from stepdown.core.confidence import Calibrator, read_signals
 from stepdown.core.digest import digest, digest_bytes, draw, seed_from
 from stepdown.core.outcome import Outcome, by_query
 from stepdown.core.request import Completion, TokenLogprob, Usage
 from stepdown.core.task import PLACES, Promise, within
 from stepdown.core.tier import Price, Tier
-from stepdown.core.usage_log import Batch, LoggedCall
+from stepdown.core.usage_log import LoggedCall
 
 SHARES = st.floats(0, 1)
 
@@ -175,14 +176,17 @@ def test_outcomes_are_found_by_query_and_tier_in_the_order_they_came() -> None:
 
 
 def test_a_batch_yields_its_rows() -> None:
-    batch = Batch({"id": ["1", "2"], "model": ["m", None]})
+    batch = Batch(rows=2, columns={"id": ["1", "2"], "model": Words.of(["m", None])}, source="log")
     assert len(batch) == 2
-    assert list(batch.calls()) == [LoggedCall(id="1", model="m"), LoggedCall(id="2")]
+    assert list(batch.calls()) == [
+        LoggedCall(id="1", model="m", source="log"),
+        LoggedCall(id="2", source="log"),
+    ]
 
 
 def test_a_batch_without_columns_has_no_rows() -> None:
-    assert len(Batch({})) == 0
-    assert list(Batch({}).calls()) == []
+    assert len(Batch()) == 0
+    assert list(Batch().calls()) == []
 
 
 @pytest.mark.parametrize(
@@ -196,4 +200,4 @@ def test_a_batch_of_columns_that_do_not_fit_is_refused(
     columns: dict[str, list[str]], why: str
 ) -> None:
     with pytest.raises(ValueError, match=why):
-        Batch(columns)
+        Batch(rows=1, columns=columns)

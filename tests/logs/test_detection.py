@@ -62,7 +62,7 @@ def test_an_empty_file_and_a_missing_one_are_refused(tmp_path: Path) -> None:
         detect(tmp_path / "missing")
 
 
-def test_zstd_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_zstd_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.zst").write_bytes(b"\x28\xb5\x2f\xfd rest")
-    with pytest.raises(DataError, match="zstd -d"):
+    with pytest.raises(DataError, match="cannot be read"):
         detect(tmp_path / "log.zst")

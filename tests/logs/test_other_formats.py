@@ -196,6 +196,9 @@ def test_an_otlp_export_of_many_spans_on_a_line_is_read(tmp_path: Path) -> None:
 
 
 def test_a_span_of_an_unknown_shape_is_refused_and_not_fatal(tmp_path: Path) -> None:
-    bad = {"name": "x", "attributes": {"gen_ai.request.model": "m", "gen_ai.input.messages": [1]}}
+    bad = {
+        "name": "x",
+        "attributes": {"gen_ai.request.model": "m", "gen_ai.usage.input_tokens": "x"},
+    }
     (batch,) = OTelSpans().read(lines(tmp_path / "log", bad, OLD_SPAN))
     assert (len(batch), [row.line for row in batch.refused]) == (1, [1])

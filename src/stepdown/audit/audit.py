@@ -19,9 +19,10 @@ from stepdown.audit.contract import infer_contract
 from stepdown.audit.kind import kind_of, label_set
 from stepdown.audit.rules import Rules
 from stepdown.audit.tally import Spent, Tally
+from stepdown.core.call_columns import Batch
 from stepdown.core.request import Usage
 from stepdown.core.tier import Price
-from stepdown.core.usage_log import Batch, LoggedCall, Refused
+from stepdown.core.usage_log import LoggedCall, Refused
 
 UNNAMED = "unnamed"
 OTHER = "other steps"
@@ -146,7 +147,8 @@ class _Running:
         if call.model is None:
             return _UNKNOWN
         day = None if call.at is None else call.at[:10]
-        price = self.price_of(_reference(call.provider, call.model), day, usage.input_tokens)
+        reference = _reference(call.provider, call.model, call.processing)
+        price = self.price_of(reference, day, usage.input_tokens)
         if price is None:
             return _UNKNOWN
         return Spent(price.cost_usd(usage, None), price.basis, price.source)
@@ -228,9 +230,11 @@ def _per_message(usd: float | None, messages: int) -> float | None:
     return None if usd is None or not messages else usd / messages
 
 
-def _reference(provider: str | None, model: str) -> str:
+def _reference(provider: str | None, model: str, processing: str | None) -> str:
     named = provider is None or model.startswith(f"{provider}/")
-    return model if named else f"{provider}/{model}"
+    reference = model if named else f"{provider}/{model}"
+    way = processing if processing not in (None, "standard") else None
+    return reference if way is None else f"{reference} [{way}]"
 
 
 def _reason(why: str) -> str:

@@ -106,7 +106,10 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Tokens of one call; `None` means unknown, never zero. `estimated` says who counted."""
+    """Tokens of one call; `None` means unknown, never zero. `estimated` says who counted.
+
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that go to a cache of an hour.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -114,6 +117,7 @@ class Usage(Struct, frozen=True, omit_defaults=True):
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     estimated: bool = False
+    cache_write_1h_tokens: int | None = None
 
 
 class TokenLogprob(Struct, frozen=True, omit_defaults=True):

@@ -12,7 +12,7 @@ from stepdown.adapters.prices.listed import ListPrices
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.audit.audit import audit
 from stepdown.audit.bill import AuditReport
-from stepdown.core.usage_log import Batch
+from stepdown.core.call_columns import Batch
 from stepdown.errors import DataError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")

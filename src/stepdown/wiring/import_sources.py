@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stepdown.adapters.logs.detect import readers
-from stepdown.adapters.logs.lines import first_bytes
+from stepdown.adapters.logs.source import Source as LogFile
 from stepdown.adapters.tables.frames import FrameRows
 from stepdown.adapters.tables.lenient import Broken, read_leniently
 from stepdown.core.task import Task
@@ -186,7 +186,7 @@ def log_reader(path: Path, form: Form) -> LogReader | None:
     Raises:
         DataError: it cannot be read, or was called a log and is none that is known.
     """
-    first = first_bytes(path)
+    first = LogFile.of(path).head()
     if not first.strip():
         raise DataError(f"{path} is empty.", "An eval needs at least one labelled row.")
     if form == "table":
@@ -240,7 +240,7 @@ def steps_in(path: Path, reader: LogReader) -> Counter[str]:
     """Return how many calls each step of a log has."""
     found: Counter[str] = Counter()
     for batch in reader.read(path):
-        found.update(step or "(no step)" for step in batch.columns.get("step", ()))
+        found.update(step or "(no step)" for step in batch.words("step"))
     return found
 
 

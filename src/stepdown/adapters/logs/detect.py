@@ -1,17 +1,17 @@
-"""Choose the reader of a file by its content, never by its name."""
+"""Choose the reader of a log by its content, never by its name, and read many logs in turn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stepdown.adapters.logs.lines import first_bytes
 from stepdown.adapters.logs.litellm import LiteLLM
 from stepdown.adapters.logs.openai_pairs import OpenAIPairs
 from stepdown.adapters.logs.otel import OTelSpans
+from stepdown.adapters.logs.source import Source
 from stepdown.adapters.logs.table import Table
 from stepdown.errors import DataError
-from stepdown.ports.log_reader import LogReader
+from stepdown.ports.log_reader import Log, LogReader
 
 
 def readers(
@@ -24,18 +24,19 @@ def readers(
     return (OTelSpans(step), LiteLLM(step), OpenAIPairs(step), Table(step, columns))
 
 
-def detect(path: Path, among: Sequence[LogReader] | None = None) -> LogReader:
-    """Return the reader that knows this file's format.
+def detect(log: Log | Path, among: Sequence[LogReader] | None = None) -> LogReader:
+    """Return the reader that knows this log's format.
 
     Raises:
-        DataError: the file cannot be read, is empty, or has no format that is known.
+        DataError: it cannot be read, is empty, or has no format that is known.
     """
-    first = first_bytes(path)
-    if not first.strip():
-        raise DataError(f"{path}: the file is empty.", "Give a log with at least one call.")
+    log = Source.of(log)
+    head = log.head()
+    if not head.strip():
+        raise DataError(f"{log}: the file is empty.", "Give a log with at least one call.")
     known = readers() if among is None else among
     for reader in known:
-        if reader.accepts(first):
+        if reader.accepts(head):
             return reader
     formats = "; ".join(reader.name for reader in known)
-    raise DataError(f"{path}: no known log format.", f"Known: {formats}.")
+    raise DataError(f"{log}: no known log format.", f"Known: {formats}.")

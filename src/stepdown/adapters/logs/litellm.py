@@ -1,165 +1,249 @@
-"""LiteLLM's StandardLoggingPayload, one JSON object a line.
+"""LiteLLM's two logs: StandardLoggingPayload (what its callbacks write) and the table SpendLogs.
 
-Follows "StandardLoggingPayload Specification" (LiteLLM proxy documentation, as of November 2026).
-`response_time` is the time to the first token when streaming, so the latency is taken from
-`endTime - startTime`. Content is there only when storing prompts was switched on.
+Follows "StandardLoggingPayload Specification" (LiteLLM proxy documentation) and the model
+`LiteLLM_SpendLogs` of its schema.prisma, as of November 2026. Traps: `response_time` is the time
+to the first token when streaming, so it is not read: latency is `endTime - startTime`. A cost of 0
+with tokens means that LiteLLM knows no price. SpendLogs keeps metadata and tags as JSON inside
+strings, and no content unless storing prompts was switched on: then only costs can be audited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from stepdown.adapters.logs.chat import Count, WireMessage, WireResponse, answer_of, usage_of
-from stepdown.adapters.logs.heads import first_objects
-from stepdown.adapters.logs.lines import read_lines
-from stepdown.adapters.logs.moments import epoch_s, iso
-from stepdown.adapters.logs.names import session_of, step_of
-from stepdown.core.request import Message, Usage
-from stepdown.core.usage_log import Batch, LoggedCall
+from stepdown.adapters.logs.cells import flag, mapping
+from stepdown.adapters.logs.moments import between, moment
+from stepdown.adapters.logs.names import name_row
+from stepdown.adapters.logs.reading import BATCH_ROWS, Reading, read_values
+from stepdown.adapters.logs.records import first_objects
+from stepdown.adapters.logs.rows import Row
+from stepdown.adapters.logs.said import content_of, unpacked
+from stepdown.adapters.logs.source import Source
+from stepdown.adapters.logs.wire import (
+    Amount,
+    Count,
+    WireRequest,
+    WireResponse,
+    WireUsage,
+    error_kind,
+    first,
+    processed,
+)
+from stepdown.core.call_columns import Batch
+from stepdown.core.usage_log import Content
+from stepdown.ports.log_reader import Log
 
-SURE = {"startTime", "call_type", "response_cost"}
+PAYLOAD = {"startTime", "call_type", "response_cost"}
+SPEND = {"request_id", "startTime", "spend"}
+SPEND_CSV = b"request_id"
+KINDS = {"completion": "chat", "embedding": "embeddings", "responses": "chat"}
+# What is logged but is no call of a model.
+NO_CALL = frozenset(("/health/liveness", "/health/readiness", "/models", "pass_through_endpoint"))
 
 
 class _Row(Struct):
+    """A payload or a row of SpendLogs."""
+
     id: str | None = None
+    request_id: str | None = None
     trace_id: str | None = None
+    session_id: str | None = None
     call_type: str | None = None
-    response_cost: Annotated[float, Meta(ge=0)] | None = None
+    response_cost: Amount | None = None
+    spend: Amount | None = None
     status: str | None = None
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
-    total_tokens: Count | None = None
     startTime: float | str | None = None  # noqa: N815 - the wire's name
     endTime: float | str | None = None  # noqa: N815
     completionStartTime: float | str | None = None  # noqa: N815
+    request_duration_ms: Amount | None = None
     stream: bool | None = None
     custom_llm_provider: str | None = None
     model: str | None = None
+    model_group: str | None = None
     metadata: Any = None
     request_tags: Any = None
-    messages: Any = None
+    cache_hit: Any = None
+    end_user: str | None = None
+    error_str: str | None = None
+    error_information: Any = None
     response: Any = None
-    model_parameters: dict[str, Any] | None = None
+    model_parameters: Any = None
 
 
 class LiteLLM:
-    """Read payloads; `step` names every call (the user's flag)."""
+    """Read payloads and spend logs; `step` names every call (the user's flag)."""
 
-    name = "LiteLLM StandardLoggingPayload (documentation, November 2026)"
+    name = "LiteLLM StandardLoggingPayload or SpendLogs (documentation, November 2026)"
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step
         self._decoder = msgspec.json.Decoder(_Row)
 
-    def accepts(self, first: bytes) -> bool:
-        """Tell whether a line near the start has the payload's own fields."""
-        return any(set(found) >= SURE for found in first_objects(first))
+    def accepts(self, head: bytes) -> bool:
+        """Tell whether a value near the start has the fields of a payload or a spend log."""
+        return any(
+            set(found) >= PAYLOAD or set(found) >= SPEND for found in first_objects(head)
+        ) or _is_spend_csv(head)
 
-    def read(self, path: Path, *, batch_rows: int = 4096) -> Iterator[Batch]:
-        """Yield the file's rows in batches; a broken row is refused with its line."""
-        return read_lines(path, self._parse, batch_rows)
+    def read(self, log: Log | Path, *, batch_rows: int = BATCH_ROWS) -> Iterator[Batch]:
+        """Yield the calls in batches; a broken line is refused with its place."""
+        log = Source.of(log)
+        if _is_spend_csv(log.head()):
+            from stepdown.adapters.logs.table import csv_values
 
-    def _parse(self, line: bytes, place: str) -> list[LoggedCall]:
-        row = self._decoder.decode(line)
-        if row.startTime is None and row.model is None:
-            raise ValueError("neither startTime nor model: not a StandardLoggingPayload")
-        response = _response(row.response)
-        parameters = row.model_parameters or {}
-        metadata = _unpacked(row.metadata)
-        step, rule = step_of(flag=self.step, fields=_fields(metadata), tags=_tags(row.request_tags))
-        call = LoggedCall(
-            id=row.id or place,
-            at=iso(row.startTime),
-            provider=row.custom_llm_provider,
-            model=row.model,
-            step=step,
-            step_rule=rule,
-            session=session_of(*_fields(metadata), {"trace_id": row.trace_id}),
-            messages=_messages(row.messages),
-            answer=_answer(row.response, response),
-            usage=_usage(row, response),
-            latency_s=_between(row.startTime, row.endTime),
-            first_token_s=_first_token(row),
-            cost_usd=_cost(row),
-            status="ok" if row.status in (None, "success") else "error",
-            tools=len(parameters.get("tools") or ()),
-            max_tokens=parameters.get("max_tokens"),
-            source=place,
+            return read_values(
+                log,
+                self._parse_cells,
+                form=self.name,
+                unpack=unpack,
+                batch_rows=batch_rows,
+                cut=csv_values,
+            )
+        return read_values(log, self._parse, form=self.name, unpack=unpack, batch_rows=batch_rows)
+
+    def _parse(self, value: bytes, reading: Reading) -> list[tuple[Row, Any]]:
+        told = self._decoder.decode(value)
+        return self._found(told, value, reading)
+
+    def _parse_cells(self, value: bytes, reading: Reading) -> list[tuple[Row, Any]]:
+        cells = {name: cell for name, cell in msgspec.json.decode(value).items() if cell != ""}
+        return self._found(msgspec.convert(cells, _Row, strict=False), value, reading)
+
+    def _found(self, told: _Row, value: bytes, reading: Reading) -> list[tuple[Row, Any]]:
+        if told.startTime is None and told.model is None:
+            raise ValueError("neither startTime nor model: not a row of LiteLLM")
+        if told.call_type in NO_CALL:
+            reading.note(f"rows that are no call of a model ({told.call_type})")
+            return []
+        return [(self._call(told, reading), value)]
+
+    def _call(self, told: _Row, reading: Reading) -> Row:
+        row = Row(
+            id=told.id or told.request_id,
+            session=told.session_id or None,
+            trace=told.trace_id,
+            provider=told.custom_llm_provider or None,
+            kind=_kind(told.call_type),
+            user=told.end_user or None,
+            from_cache=flag(told.cache_hit if told.cache_hit not in ("None", "") else None),
         )
-        return [call]
+        self._asked(row, told)
+        metadata = mapping(unpacked(told.metadata))
+        self._answered(row, told, metadata)
+        _times(row, told, reading)
+        row.cost_usd = _cost(told, row)
+        fields = (*_fields(metadata), {"trace_id": told.trace_id})
+        name_row(row, self.step, fields, tags=_tags(told.request_tags))
+        return row
+
+    def _asked(self, row: Row, told: _Row) -> None:
+        parameters = unpacked(told.model_parameters)
+        if isinstance(parameters, dict):
+            kept = msgspec.json.encode(parameters)
+            msgspec.json.decode(kept, type=WireRequest).into(row)
+        row.asked_model = told.model_group or told.model
+        row.stream = first(told.stream, row.stream)
+        row.model = told.model
+
+    def _answered(self, row: Row, told: _Row, metadata: Mapping[str, Any]) -> None:
+        body = unpacked(told.response)
+        answered = _convert(body, WireResponse)
+        if answered is not None:
+            kind, asked = row.kind, row.asked_model
+            answered.into(row)
+            row.kind, row.asked_model = kind or row.kind, asked
+            row.model = told.model or row.model
+        usage = _convert(
+            metadata.get("usage_object") or metadata.get("additional_usage_values"), WireUsage
+        )
+        if usage is not None and row.cached_tokens is None:
+            usage.into(row)
+        # A failed call is logged with zero tokens; that is a count, and it is what was billed.
+        row.input_tokens = first(told.prompt_tokens, row.input_tokens)
+        row.output_tokens = first(told.completion_tokens, row.output_tokens)
+        row.processing = processed(None if answered is None else answered.tier)
+        if told.status not in (None, "", "success"):
+            row.status, row.error = "error", _error(told, metadata)
 
 
-def _unpacked(value: Any) -> Any:
-    """Return a value that may be JSON inside a string."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return value
+def unpack(value: bytes) -> Content:
+    """Return what a line says."""
+    told = msgspec.json.decode(value)
+    asked = mapping(unpacked(told.get("proxy_server_request")))
+    asked = {**asked, **mapping(unpacked(told.get("model_parameters")))}
+    messages = unpacked(told.get("messages"))
+    if messages not in (None, "", {}, []):
+        asked = {**asked, "messages": messages}
+    metadata = mapping(unpacked(told.get("metadata")))
+    merged: dict[str, Any] = {}
+    for fields in reversed(_fields(metadata)):
+        merged |= fields
+    response = unpacked(told.get("response"))
+    return content_of(asked, None if response == {} else response, merged)
 
 
-def _fields(metadata: Any) -> list[dict[str, Any]]:
+def _is_spend_csv(head: bytes) -> bool:
+    line = head.split(b"\n", 1)[0]
+    return all(name.encode() in line for name in SPEND) and line[:1] not in b"{["
+
+
+def _kind(call_type: str | None) -> str | None:
+    if call_type is None:
+        return None
+    plain = call_type.removeprefix("a")
+    return KINDS.get(plain, plain or None)
+
+
+def _fields(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the metadata that callers set, then the gateway's own."""
-    if not isinstance(metadata, dict):
-        return []
-    inner = [metadata.get(key) for key in ("requester_metadata", "spend_logs_metadata")]
-    return [*(field for field in inner if isinstance(field, dict)), metadata]
+    inner = [unpacked(metadata.get(key)) for key in ("requester_metadata", "spend_logs_metadata")]
+    own = {name: value for name, value in metadata.items() if not name.startswith("user_api_key")}
+    return [*(field for field in inner if isinstance(field, dict)), own]
 
 
 def _tags(tags: Any) -> list[str]:
-    found = _unpacked(tags)
-    return [str(tag) for tag in found] if isinstance(found, list) else []
+    found = unpacked(tags)
+    listed = found if isinstance(found, list) else []
+    # The gateway adds tags of its own.
+    return [str(tag) for tag in listed if not str(tag).startswith("User-Agent:")]
 
 
-def _messages(value: Any) -> tuple[Message, ...] | None:
-    said = _unpacked(value)
-    if isinstance(said, str) and said:
-        return (Message("user", said),)
-    if not isinstance(said, list) or not said:
+def _convert(value: Any, kind: Any) -> Any:
+    if not isinstance(value, dict) or not value:
         return None
-    return tuple(message.message() for message in msgspec.convert(said, list[WireMessage]))
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return None
 
 
-def _response(value: Any) -> WireResponse | None:
-    found = _unpacked(value)
-    return msgspec.convert(found, WireResponse) if isinstance(found, dict) else None
+def _times(row: Row, told: _Row, reading: Reading) -> None:
+    start, end = moment(told.startTime), moment(told.endTime)
+    row.at_s, row.latency_s = start, between(start, end)
+    if start is not None and end is not None and end < start:
+        reading.note("calls that ended before they began (their latency is unknown)")
+    if row.latency_s is None and told.request_duration_ms is not None and end is None:
+        row.latency_s = told.request_duration_ms / 1000
+    if row.stream and told.completionStartTime:
+        row.first_token_s = between(start, moment(told.completionStartTime))
 
 
-def _answer(raw: Any, response: WireResponse | None) -> str | None:
-    if response is None:
-        return raw if isinstance(raw, str) and raw else None
-    return answer_of(response)
-
-
-def _usage(row: _Row, response: WireResponse | None) -> Usage:
-    told = usage_of(response)
-    counted = row.prompt_tokens, row.completion_tokens
-    # A failed call is logged with zero tokens; that is a count, and it is what was billed.
-    return msgspec.structs.replace(
-        told,
-        input_tokens=told.input_tokens if counted[0] is None else counted[0],
-        output_tokens=told.output_tokens if counted[1] is None else counted[1],
-    )
-
-
-def _cost(row: _Row) -> float | None:
+def _cost(told: _Row, row: Row) -> float | None:
+    cost = first(told.response_cost, told.spend)
     # LiteLLM writes 0 when it does not know a model's price.
-    billed = bool(row.prompt_tokens or row.completion_tokens)
-    return None if row.response_cost == 0 and billed else row.response_cost
+    billed = bool(told.prompt_tokens or told.completion_tokens) and not row.from_cache
+    return None if cost == 0 and billed else cost
 
 
-def _between(start: float | str | None, end: float | str | None) -> float | None:
-    if start is None or end is None:
-        return None
-    seconds = epoch_s(end) - epoch_s(start)
-    return seconds if seconds >= 0 else None
-
-
-def _first_token(row: _Row) -> float | None:
-    return _between(row.startTime, row.completionStartTime) if row.stream else None
+def _error(told: _Row, metadata: Mapping[str, Any]) -> str:
+    inner = unpacked(told.error_information) or metadata.get("error_information")
+    if isinstance(inner, dict) and inner:
+        return error_kind({"code": inner.get("error_class") or inner.get("error_code")})
+    return error_kind(told.error_str) if told.error_str else str(told.status)

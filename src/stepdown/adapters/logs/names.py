@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stepdown.adapters.logs.rows import Row
+
 STEP_KEYS = ("step", "stepdown_step", "step_name", "task", "task_name")
 NAME_KEYS = ("span_name", "prompt_name", "prompt_id", "run_name", "generation_name", "name")
 # In free metadata, a bare `name` is more often a person's than a step's.
@@ -22,6 +24,7 @@ SESSION_KEYS = (
     "trace_id",
     "request_group",
 )
+USER_KEYS = ("user_id", "user", "end_user", "customer_id")
 
 Fields = Mapping[str, Any]
 
@@ -47,6 +50,25 @@ def step_of(
         or _first(every, _SURE_NAME_KEYS, "name")
     )
     return found or _tagged(list(tags)) or (None, None)
+
+
+def name_row(
+    row: Row,
+    flag: str | None,
+    fields: Iterable[Fields | None] = (),
+    names: Fields | None = None,
+    tags: Iterable[str] = (),
+) -> None:
+    """Write the step, the rule that found it, the session and the tags into a row."""
+    told = [field for field in fields if field]
+    tags = [str(tag) for tag in tags]
+    row.step, row.step_rule = step_of(flag=flag, fields=told, names=names, tags=tags)
+    if row.session is None and told:
+        row.session = session_of(*told)
+    row.tags = ",".join(tags) or None
+    if row.user is None and told:
+        found = _first(told, USER_KEYS, "")
+        row.user = found[0] if found else None
 
 
 def header_fields(headers: Fields | None) -> Fields:

@@ -1,51 +1,86 @@
 """A plain table of calls: CSV, flat JSON lines or Parquet with named columns.
 
 Ours; it follows no vendor. Columns are found by their usual names (`ALIASES`) or by the mapping
-that the user gives ({our field: their column}). All but a model or a token count may be missing.
+that the user gives ({our field: their column}). All but a model, a token count or a cost may be
+missing.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 
-from stepdown.adapters.logs.heads import first_objects
-from stepdown.adapters.logs.lines import as_batch, excerpt, open_bytes, read_lines
-from stepdown.adapters.logs.moments import iso
-from stepdown.core.request import Message, Usage
-from stepdown.core.usage_log import Batch, LoggedCall, Refused
+from stepdown.adapters.logs.cells import amount, count, flag, mapping, word
+from stepdown.adapters.logs.moments import moment
+from stepdown.adapters.logs.names import name_row
+from stepdown.adapters.logs.reading import BATCH_ROWS, Reading, read_values
+from stepdown.adapters.logs.records import Cutting, Unread, first_objects
+from stepdown.adapters.logs.rows import Row
+from stepdown.adapters.logs.said import messages_of, unpacked
+from stepdown.adapters.logs.source import PARQUET, Source
+from stepdown.adapters.logs.wire import PROCESSING
+from stepdown.core.call_columns import Batch
+from stepdown.core.usage_log import Content
 from stepdown.errors import DataError
+from stepdown.ports.log_reader import Log
 
-PARQUET = b"PAR1"
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "request_id", "call_id"),
-    "at": ("at", "timestamp", "time", "created", "created_at", "date"),
+    "at": ("at", "timestamp", "time", "created", "created_at", "date", "start_time"),
     "provider": ("provider",),
     "model": ("model", "model_name", "model_id"),
     "step": ("step", "step_name", "task", "task_name"),
     "session": ("session", "session_id", "message_id", "conversation_id", "trace_id"),
+    "user": ("user", "user_id"),
+    "tags": ("tags",),
     "input": ("input", "prompt"),
     "system": ("system", "system_prompt"),
     "answer": ("answer", "output", "completion", "response"),
     "input_tokens": ("input_tokens", "prompt_tokens", "tokens_in"),
     "output_tokens": ("output_tokens", "completion_tokens", "tokens_out"),
     "cached_tokens": ("cached_tokens", "cache_read_tokens", "cached_input_tokens"),
+    "cache_write_tokens": ("cache_write_tokens", "cache_creation_tokens"),
+    "cache_write_1h_tokens": ("cache_write_1h_tokens",),
+    "reasoning_tokens": ("reasoning_tokens",),
     "latency_s": ("latency_s", "duration_s", "latency_seconds"),
     "latency_ms": ("latency_ms", "duration_ms"),
+    "first_token_s": ("first_token_s", "time_to_first_token_s", "ttft_s"),
     "cost_usd": ("cost_usd", "cost", "total_cost", "response_cost", "spend"),
+    "processing": ("processing", "service_tier"),
     "status": ("status",),
+    "error": ("error", "error_type"),
+    "finish": ("finish", "finish_reason"),
+    "max_tokens": ("max_tokens",),
+    "temperature": ("temperature",),
+    "stream": ("stream",),
+    "tools": ("tools_count", "n_tools"),
+    "retries": ("retries",),
 }
-_COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
-_AMOUNTS = ("latency_s", "latency_ms", "cost_usd")
+_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "reasoning_tokens",
+    "max_tokens",
+    "tools",
+    "retries",
+)
+_AMOUNTS = ("latency_s", "first_token_s", "cost_usd", "temperature")
+_WORDS = ("id", "provider", "model", "session", "user", "finish")
 _TELLING = ("input_tokens", "output_tokens", "cost_usd")
+_OK = ("ok", "success", "succeeded", "200", "completed", "true")
+CELLS_LIMIT = 16 << 20
 
-Row = Mapping[str, Any]
+Where = tuple[tuple[str, str], ...]
 
 
 class Table:
@@ -61,169 +96,180 @@ class Table:
             )
         self.step = step
         self.columns = dict(columns or {})
+        self._where = lru_cache(maxsize=64)(self._found_columns)
 
-    def accepts(self, first: bytes) -> bool:
+    def accepts(self, head: bytes) -> bool:
         """Tell whether the first bytes are Parquet or name columns of a call."""
-        if first.startswith(PARQUET):
+        if head.startswith(PARQUET):
             return True
-        rows = first_objects(first)
-        return self._tells(set(rows[0]) if rows else _header(first))
+        rows = first_objects(head)
+        return self._tells(set(rows[0]) if rows else _header(head))
 
-    def read(self, path: Path, *, batch_rows: int = 4096) -> Iterator[Batch]:
-        """Yield the file's rows in batches; a broken row is refused with its line."""
-        with open_bytes(path) as stream:
-            first = stream.read(1)
-        if first == b"P" and _is_parquet(path):
-            return self._rows_in_batches(path, _parquet_rows(path, batch_rows), batch_rows)
-        if first == b"{":
-            return read_lines(path, self._parse, batch_rows, self._known())
-        return self._rows_in_batches(path, _csv_rows(path), batch_rows)
+    def read(self, log: Log | Path, *, batch_rows: int = BATCH_ROWS) -> Iterator[Batch]:
+        """Yield the rows in batches; a broken one is refused with its line."""
+        log = Source.of(log)
+        if log.head().startswith(PARQUET):
+            return self._parquet(log, batch_rows)
+        shared: Any = {"form": self.name, "unpack": self._unpack, "batch_rows": batch_rows}
+        if log.head().lstrip()[:1] in (b"{", b"["):
+            return read_values(log, self._parse, known=self._known(), **shared)
+        return read_values(log, self._parse, known=self._known(), cut=csv_values, **shared)
 
     def _tells(self, names: set[str]) -> bool:
-        found = {field for field in ALIASES if self._column(field, names)}
+        found = {field for field, _ in self._where(tuple(sorted(names)))}
         return "model" in found and bool(found & set(_TELLING))
 
     def _known(self) -> frozenset[str]:
         aliases = {alias for names in ALIASES.values() for alias in names}
         return frozenset(aliases | set(self.columns.values()))
 
-    def _column(self, field: str, names: set[str]) -> str | None:
+    def _found_columns(self, names: tuple[str, ...]) -> Where:
+        """Return which of a row's columns holds which of our fields."""
+        found = [(field, self._column(field, names)) for field in ALIASES]
+        return tuple((field, column) for field, column in found if column is not None)
+
+    def _column(self, field: str, names: tuple[str, ...]) -> str | None:
         if field in self.columns:
             return self.columns[field] if self.columns[field] in names else None
         return next((alias for alias in ALIASES[field] if alias in names), None)
 
-    def _parse(self, line: bytes, place: str) -> list[LoggedCall]:
-        row = msgspec.json.decode(line)
+    def _parse(self, value: bytes, reading: Reading) -> list[tuple[Row, Any]]:
+        row = msgspec.json.decode(value)
         if not isinstance(row, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 - a line's fault, not the caller's
-        return [self._call(row, place)]
+        return [(self._call(row), value)]
 
-    def _rows_in_batches(
-        self, path: Path, rows: Iterator[tuple[int, Row]], batch_rows: int
-    ) -> Iterator[Batch]:
-        calls: list[LoggedCall] = []
-        refused: list[Refused] = []
-        unknown: set[str] | None = None
-        for line, row in rows:
-            unknown = set(map(str, row)) - self._known() if unknown is None else unknown
+    def _parquet(self, log: Log, batch_rows: int) -> Iterator[Batch]:
+        reading = Reading(log, self.name, self._content)
+        for number, row in enumerate(_parquet_rows(log, batch_rows), 1):
+            reading.line = number
             try:
-                calls.append(self._call(row, f"{path.name}:{line}"))
+                reading.add([(self._call(row), row)])
             except ValueError as error:
-                shown = excerpt(repr(dict(row)).encode())
-                refused.append(Refused(str(path), line, str(error), shown))
-            if len(calls) + len(refused) >= batch_rows:
-                yield as_batch(calls, refused, sorted(unknown))
-                calls, refused = [], []
-        if calls or refused:
-            yield as_batch(calls, refused, sorted(unknown or ()))
+                reading.refuse(str(error), repr(row).encode())
+            if number == 1:
+                reading.unknown.update(set(map(str, row)) - self._known())
+                reading.looked = 1
+            if reading.is_full(batch_rows):
+                yield reading.batch()
+        yield from reading.rest()
 
-    def _call(self, row: Row, place: str) -> LoggedCall:
-        values = {field: self._value(field, row) for field in ALIASES}
-        if values["model"] is None and all(values[name] is None for name in _TELLING):
+    def _told(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {field: row[column] for field, column in self._where(tuple(row))}
+
+    def _call(self, cells: Mapping[str, Any]) -> Row:
+        told = self._told(cells)
+        row = Row()
+        for name in _WORDS:
+            if name in told:
+                setattr(row, name, word(told[name]))
+        for name in _COUNTS:
+            if name in told:
+                setattr(row, name, count(name, told[name]))
+        for name in _AMOUNTS:
+            if name in told:
+                setattr(row, name, amount(name, told[name]))
+        if row.model is None and all(getattr(row, name) is None for name in _TELLING):
             raise ValueError("neither a model nor tokens nor a cost")
-        return LoggedCall(
-            id=_text(values["id"]) or place,
-            at=_when(values["at"]),
-            provider=_text(values["provider"]),
-            model=_text(values["model"]),
-            step=self.step or _text(values["step"]),
-            step_rule="flag" if self.step else ("column step" if values["step"] else None),
-            session=_text(values["session"]),
-            messages=_messages(values),
-            answer=_text(values["answer"]),
-            usage=Usage(**{name: values[name] for name in _COUNTS}),
-            latency_s=_latency(values),
-            cost_usd=values["cost_usd"],
-            status=_status(values["status"]),
-            source=place,
+        self._rest(row, told)
+        return row
+
+    def _rest(self, row: Row, told: Mapping[str, Any]) -> None:
+        row.at_s = _when(told.get("at"))
+        row.stream = flag(told.get("stream"))
+        if row.latency_s is None and "latency_ms" in told:
+            ms = amount("latency_ms", told["latency_ms"])
+            row.latency_s = None if ms is None else ms / 1000
+        way = word(told.get("processing"))
+        row.processing = None if way is None else PROCESSING.get(way.lower(), way)
+        row.error = word(told.get("error"))
+        _end(row, word(told.get("status")))
+        step = word(told.get("step"))
+        tags = word(told.get("tags"))
+        name_row(row, self.step, tags=() if tags is None else tags.split(","))
+        if not self.step and step is not None:
+            row.step, row.step_rule = step, "column step"
+
+    def _unpack(self, value: bytes) -> Content:
+        return self._content(msgspec.json.decode(value))
+
+    def _content(self, cells: Mapping[str, Any]) -> Content:
+        told = self._told(cells)
+        system = word(told.get("system"))
+        said = told.get("input")
+        return Content(
+            messages=messages_of(said, system) if said not in (None, "") else None,
+            answer=_answer(told.get("answer")),
+            metadata=mapping(unpacked(cells.get("metadata"))) or _others(cells, told),
         )
 
-    def _value(self, field: str, row: Row) -> Any:
-        column = self._column(field, set(row))
-        value = None if column is None else row[column]
-        if value is None or value == "":
-            return None
-        if field in _COUNTS:
-            return _number(field, value, _whole)
-        return _number(field, value, float) if field in _AMOUNTS else value
 
-
-def _header(first: bytes) -> set[str]:
-    text = first.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
-    return {name.strip() for row in csv.reader([text]) for name in row}
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    with open_bytes(path) as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
-        reader = csv.DictReader(text)
+def csv_values(stream: IO[bytes], head: bytes) -> Iterator[Cutting]:
+    """Yield each row of a CSV file as a JSON object of its cells, with its line."""
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    csv.field_size_limit(CELLS_LIMIT)
+    reader = csv.reader(text, delimiter=_delimiter(head))
+    encode = msgspec.json.Encoder().encode
+    names = next(reader, [])
+    names = [name.strip() for name in names]
+    try:
         for row in reader:
-            whole = {name: value for name, value in row.items() if name is not None}
-            yield reader.line_num, whole
+            if row:
+                yield reader.line_num, encode(dict(zip(names, row, strict=False)))
+    except csv.Error as error:  # what follows cannot be cut into rows
+        yield Unread(reader.line_num, f"not CSV from here on: {error}")
 
 
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(4) == PARQUET
+def _delimiter(head: bytes) -> str:
+    line = head.split(b"\n", 1)[0]
+    return max((",", ";", "\t"), key=lambda sign: line.count(sign.encode()))
 
 
-def _parquet_rows(path: Path, batch_rows: int) -> Iterator[tuple[int, Row]]:
+def _header(head: bytes) -> set[str]:
+    text = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
+    return {name.strip() for row in csv.reader([text], delimiter=_delimiter(head)) for name in row}
+
+
+def _parquet_rows(log: Log, batch_rows: int) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path) as file:
-            batches = file.iter_batches(batch_size=batch_rows)
-            rows = (row for batch in batches for row in batch.to_pylist())
-            yield from enumerate(rows, 1)
-    except pa.ArrowException as error:
+    if log.path is None:
         raise DataError(
-            f"{path}: not a whole Parquet file: {error}.", "Export it again."
-        ) from error
-
-
-def _number(field: str, value: Any, convert: Callable[[Any], float]) -> float:
+            f"{log}: Parquet cannot be read from a stream.", "Save it to a file and name the file."
+        )
     try:
-        number = convert(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{field} is no number: {value!r}") from error
-    if not 0 <= number < float("inf"):
-        raise ValueError(f"{field} must not be negative or endless: {value!r}")
-    return number
+        with pq.ParquetFile(log.path) as file:
+            for batch in file.iter_batches(batch_size=batch_rows):
+                yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"{log}: not a whole Parquet file: {error}.", "Export it again.") from error
 
 
-def _when(value: Any) -> str | None:
+def _when(value: Any) -> float | None:
     if isinstance(value, datetime):
-        return iso(value.isoformat())
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
     if value is None or isinstance(value, str | int | float):
-        return iso(value)
+        return moment(value)
     raise ValueError(f"not a time: {value!r}")
 
 
-def _whole(value: Any) -> int:
-    number = float(value)
-    if not number.is_integer():
-        raise ValueError(value)
-    return int(number)
+def _end(row: Row, status: str | None) -> None:
+    if row.error is not None:
+        row.status = "error"
+    elif status is not None and status.lower() not in _OK:
+        row.status, row.error = "error", status
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _messages(values: Mapping[str, Any]) -> tuple[Message, ...] | None:
-    if values["input"] is None:
+def _answer(value: Any) -> str | None:
+    if value is None or value == "":
         return None
-    said = Message("user", str(values["input"]))
-    return (said,) if values["system"] is None else (Message("system", str(values["system"])), said)
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _latency(values: Mapping[str, Any]) -> float | None:
-    known: float | None = values["latency_s"]
-    return values["latency_ms"] / 1000 if known is None and values["latency_ms"] else known
-
-
-def _status(value: Any) -> str:
-    if value is None or str(value).lower() in ("ok", "success", "200", "completed"):
-        return "ok"
-    return str(value)
+def _others(cells: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that are none of ours: a user may split steps by them."""
+    ours = {alias for names in ALIASES.values() for alias in names}
+    return {name: cell for name, cell in cells.items() if name not in ours}
