@@ -33,6 +33,7 @@ from stepdown.core.request import (
     TextPart,
     Tool,
     ToolCall,
+    ToolPiece,
     Usage,
 )
 from stepdown.errors import ModelError, Overloaded, TimedOut, Unavailable
@@ -113,6 +114,18 @@ async def test_a_stream_comes_in_pieces_and_counts_the_same_tokens(bedrock: Bedr
     assert texts == ["I ", "will."]
     assert (done.text, done.finish_reason, done.usage) == ("I will.", "tool_calls", READ)
     assert done.tool_calls == (CALL,)
+
+
+async def test_a_tool_call_is_streamed_piece_by_piece(bedrock: Bedrock) -> None:
+    bedrock.steps = [WHOLE]
+    model = opened(bedrock)
+    pieces = [piece async for chunk in model.stream(ASKED) for piece in chunk.tools]
+    await model.aclose()
+    assert pieces == [
+        ToolPiece(0, "tooluse_1", "refund"),
+        ToolPiece(0, arguments='{"id"'),
+        ToolPiece(0, arguments=": 7}"),
+    ]
 
 
 async def test_botocores_own_client_reads_this_peer_the_same_way(bedrock: Bedrock) -> None:

@@ -14,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from stepdown.adapters.models.wire.failures import Said
 from stepdown.adapters.models.wire.hosted import MalformedError, ReportedError
-from stepdown.core.request import Chunk, Completion, ToolCall, Usage
+from stepdown.core.request import Chunk, Completion, ToolCall, ToolPiece, Usage
 
 Count = Annotated[int, Meta(ge=0)]
 
@@ -134,7 +134,7 @@ class ConverseReading:
         self._stop_reason = found.stop_reason or self._stop_reason
         self._usage = found.usage or self._usage
         if named.kind == "contentBlockStart" and found.start.tool_use is not None:
-            self._uses[found.content_block_index] = found.start.tool_use
+            return self._called(found.content_block_index, found.start.tool_use)
         return self._add(found) if named.kind == "contentBlockDelta" else None
 
     def completion(self) -> Completion:
@@ -146,10 +146,22 @@ class ConverseReading:
         if event.delta.tool_use is not None:
             piece = msgspec.json.decode(event.delta.tool_use.input, type=str)
             self._inputs.setdefault(event.content_block_index, []).append(piece)
+            return Chunk(tools=(ToolPiece(self._place(event), arguments=piece),))
         if not event.delta.text:
             return None
         self._texts.append(event.delta.text)
         return Chunk(text=event.delta.text)
+
+    def _called(self, index: int, use: _Use) -> Chunk:
+        """Return the start of a tool call; its arguments come after it."""
+        self._uses[index] = use
+        return Chunk(tools=(ToolPiece(len(self._uses) - 1, use.tool_use_id, use.name),))
+
+    def _place(self, event: _Event) -> int:
+        """Return which of the tool calls a block is, from 0."""
+        if event.content_block_index not in self._uses:
+            raise MalformedError(f"block {event.content_block_index} was never started")
+        return list(self._uses).index(event.content_block_index)
 
     def _written(self, index: int) -> ToolCall:
         use = self._uses[index]
