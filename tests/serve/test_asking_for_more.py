@@ -283,8 +283,10 @@ async def test_no_hint_opens_a_tier_that_the_task_forbids_to_a_direct_call() -> 
 
 async def test_a_customer_facing_request_is_polished_though_the_task_is_not() -> None:
     shop = Shop(said("draft"), said("polished"))
-    assert (await shop.ask(hints={"customer_facing": "true"})).text == "polished"
-    assert (await shop.ask(hints={"customer_facing": "false"})).text == "draft"
+    polished = await shop.ask(hints={"customer_facing": "true"})
+    assert (polished.text, polished.trace.outside_guarantee) == ("polished", "customer_facing")
+    plain = await shop.ask(hints={"customer_facing": "false"})
+    assert (plain.text, plain.trace.outside_guarantee) == ("draft", None)
 
 
 @pytest.mark.parametrize(

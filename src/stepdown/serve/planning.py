@@ -37,7 +37,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     `asked` is there where the request is passed on as it is. `context` is what stands around the
     bare text, `shape` what the caller's answer must obey. `streams` says whether an answer can
     be sent while it is written: it is free text that nothing is rendered around. `arm` and
-    `session` are of a ramp; `shadow` is what runs beside the answer of today's model.
+    `session` are of a ramp; `shadow` is what runs beside the answer of today's model. `altered`:
+    a hint has answers polished that the certified policy sends as they are.
     """
 
     step: Step
@@ -53,6 +54,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     session: str | None = None
     shadow: Step | None = None
     shape: Format | None = None
+    altered: bool = False
 
 
 class Planner:
@@ -129,7 +131,9 @@ class Planner:
             return as_it_is(call, _ceiling_only(step), state, "contract")
         if state == "withdrawn":
             return _by_contract(call, _ceiling_only(step), taken, state, "withdrawn")
-        return _by_contract(call, step, taken, state, None)
+        plan = _by_contract(call, step, taken, state, None)
+        is_altered = step.policy is not self.step(name).policy
+        return msgspec.structs.replace(plan, altered=True) if is_altered else plan
 
     def _direct(self, call: Call) -> Plan:
         tier = call.model.removeprefix(DIRECT)

@@ -16,7 +16,7 @@ from stepdown.core.lock import Lock
 from stepdown.core.outline import outline
 from stepdown.core.policy import Action
 from stepdown.core.task import Task
-from stepdown.core.trace import Trace
+from stepdown.core.trace import Attempt, Trace
 from stepdown.ports.handler import Sink
 from stepdown.serve.cascade import Cascade, Outcome
 from stepdown.serve.embedding import Embedding
@@ -184,7 +184,7 @@ class Service:
             baseline_tier=self._baseline,
             baseline_usd=self._baseline_usd(task.name, outcome),
             guarantee=plan.state,
-            outside_guarantee=plan.outside or outcome.outside_guarantee,
+            outside_guarantee=plan.outside or outcome.outside_guarantee or _altered(plan, attempts),
             contract_matched=plan.matched,
             outline=None if plan.matched else outline(call.messages, call.asked),
             confidence=_confidence(outcome),
@@ -218,6 +218,12 @@ def _deadline_at(call: Call, plan: Plan, start: float) -> float | None:
     said = call.hints.deadline_s
     wait = plan.step.deadline_s if said is None else said
     return None if wait is None else start + wait
+
+
+def _altered(plan: Plan, attempts: Sequence[Attempt]) -> str | None:
+    """Return why an answer is not the certified policy's: a hint had it polished."""
+    is_polished = plan.altered and any(attempt.kind == "polish" for attempt in attempts)
+    return "customer_facing" if is_polished else None
 
 
 def _cut(request_id: str, cascades: Sequence[Cascade]) -> Outcome:
