@@ -51,6 +51,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_decision.py
 	$(BIN)/python benchmarks/bench_servers.py
 	$(BIN)/python benchmarks/bench_gateway.py
+	$(BIN)/python benchmarks/bench_eval.py
 
 ## outcomes: record the small language model's answers anew by a real run (most of an hour)
 outcomes: $(READY)

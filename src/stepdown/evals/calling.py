@@ -76,7 +76,9 @@ class Caller:
         answered = False
         try:
             done = await self._model.complete(request, timeout_s=self._tier.timeout_s)
-            answered = True
+            answered = not done.retries  # a try that the provider turned away is no room to grow
+            if done.retries:
+                self._pace.full(entered_s)
         except Overloaded as full:
             self._pace.full(entered_s, full.retry_after_s)
             raise

@@ -259,7 +259,7 @@ def _text(tested: Sequence[Tested], chosen: str | None, open_: Tested | None, ce
         return f"Not decidable: {plan}, for {open_.tier}."
     missing = [each.tier for each in tested if each.verdict == "no_data"]
     if missing:
-        return f"Not decidable: no scores that can be paired for {', '.join(missing)}."
+        return f"Not decidable: no scores over the whole set for {', '.join(missing)}."
     return f"No smaller tier passes: the task stays on {ceiling}."
 
 

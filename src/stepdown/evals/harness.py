@@ -323,7 +323,8 @@ async def _ask(state: _Run, step: _Step) -> None:
         purse.settle(reserved, 0.0)
         return _skip(state, step)
     call = await _call(state, step)
-    state.expected.learn(call)
+    if purse.limit_usd is not None:
+        state.expected.learn(step.request, call)
     purse.settle(reserved, billed(state.asked.tier.price, call))
     await state.keeper.keep(call)
     _note(state, step, call, reused=False)

@@ -7,6 +7,7 @@ them. It does not know whom it pays.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from stepdown.core.request import Request, Usage
@@ -15,6 +16,7 @@ from stepdown.ports.run_store import SavedCall
 
 # A provider that failed has not answered, and bills nothing; a missed deadline may be billed.
 UNBILLED = frozenset({"unavailable", "overloaded", "provider_error"})
+FINEST = 9  # decimals of a dollar: no bill has finer ones, and what sums leave behind is no money
 
 
 class Purse:
@@ -37,7 +39,7 @@ class Purse:
         if self.limit_usd is None:
             return 0.0
         while True:
-            left = self.limit_usd - self.spent_usd - self.reserved_usd
+            left = round(self.limit_usd - self.spent_usd - self.reserved_usd, FINEST)
             usd = expected()
             wanted = left if usd is None else usd
             if left > 0 and wanted <= left:
@@ -62,8 +64,9 @@ class Purse:
 class Expectation:
     """What the next call of a tier will cost at most, as far as can be told beforehand.
 
-    The input is estimated from its text; the output is the request's own limit, otherwise the
-    longest that this tier gave so far. None as long as nothing is known.
+    The input is estimated from its text, times the most that an estimate was short of so far; the
+    output is the request's own limit, otherwise the longest that this tier gave so far. None as
+    long as nothing is known.
     """
 
     def __init__(self, price: Price, estimate_tokens: Callable[[str], int]) -> None:
@@ -71,22 +74,36 @@ class Expectation:
         self._estimate = estimate_tokens
         self._most_output: int | None = None
         self._most_busy_s: float | None = None
+        self._short = 1.0
 
     def of(self, request: Request) -> float | None:
         """Return the expected cost in dollars."""
         if self._price == Price():
             return 0.0  # the user chose to go on without a price
-        texts = [message.text for message in request.messages] or [request.input]
         known = [n for n in (request.max_tokens, self._most_output) if n is not None]
-        usage = Usage(sum(map(self._estimate, texts)), max(known) if known else None)
+        tokens = math.ceil(self._tokens(request) * self._short)
+        usage = Usage(tokens, max(known) if known else None)
         return self._price.cost_usd(usage, self._most_busy_s)
 
-    def learn(self, call: SavedCall) -> None:
+    def learn(self, request: Request, call: SavedCall) -> None:
         """Take in what a call needed."""
         if call.latency_s is not None:
             self._most_busy_s = max(self._most_busy_s or 0.0, call.latency_s)
-        if call.completion is not None and call.completion.usage.output_tokens is not None:
-            self._most_output = max(self._most_output or 0, call.completion.usage.output_tokens)
+        if call.completion is None:
+            return
+        usage = call.completion.usage
+        self._learn_input(request, usage.input_tokens)
+        if usage.output_tokens is not None:
+            self._most_output = max(self._most_output or 0, usage.output_tokens)
+
+    def _learn_input(self, request: Request, tokens: int | None) -> None:
+        estimated = self._tokens(request)
+        if tokens is not None and estimated:
+            self._short = max(self._short, tokens / estimated)
+
+    def _tokens(self, request: Request) -> int:
+        texts = [message.text for message in request.messages] or [request.input]
+        return sum(map(self._estimate, texts))
 
 
 def billed(price: Price, call: SavedCall) -> float | None:

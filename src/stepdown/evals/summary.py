@@ -311,11 +311,14 @@ class _Figures:
     def evidence(self, tier: str) -> Evidence:
         """Return the paired scores of a tier and the ceiling.
 
-        Where the scorer broke on the ceiling's answer the ceiling is taken to be right, so that a
-        defect of a scorer lets nobody pass.
+        A tier that was stopped has none: what it was asked is not the set, and what a dead provider
+        missed says nothing of its model. Where the scorer broke on the ceiling's answer the
+        ceiling is taken to be right, so that a defect of a scorer lets nobody pass.
         """
         mine, best = self.tallies[tier].means(), _best(self.tallies[self.task.ceiling])
         both = _known(mine) & _known(best)
+        if {tier, self.task.ceiling} & self.asking.stopped.keys():
+            both[:] = False
         paired = Evidence(
             tier=tier, scores=mine[both], ceiling=best[both], groups=self._groups(both)
         )

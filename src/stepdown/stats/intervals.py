@@ -23,6 +23,7 @@ from stepdown.stats.arrays import (
 )
 
 RESAMPLES = 2000
+MOST_FOR_BOOTSTRAP = 50_000  # groups; beyond it t and BCa agree to what is shown, at minutes less
 FEWEST_FOR_BOOTSTRAP = 20  # below it resampled quantiles are too short: Student's t is used
 CELLS_AT_ONCE = 2_000_000  # resampled indices held in memory at a time
 
@@ -93,8 +94,9 @@ def mean_interval(
     """Return the interval of the mean of values inside `limits`, whatever their order.
 
     With `groups`, whole groups are drawn, and the mean stays a mean per row. No rows: unknown.
-    Source: Efron (1987), BCa with 2,000 resamples; below 20 groups Student's t on linearised
-    group sums; without any spread an exact or betting interval (a bootstrap would give width 0).
+    Source: Efron (1987), BCa with 2,000 resamples; below 20 groups, where resampled quantiles are
+    too short, and above 50,000 Student's t on linearised group sums; without any spread an exact
+    or betting interval (a bootstrap would give width 0).
     """
     rows = bounded("values", values, *limits)
     if rows.size == 0:
@@ -103,7 +105,7 @@ def mean_interval(
     residual = sums - rows.mean() * sizes
     if np.allclose(residual, 0.0, atol=1e-12):
         return _without_spread(rows, sums.size, level, limits)
-    if sums.size < FEWEST_FOR_BOOTSTRAP:
+    if not FEWEST_FOR_BOOTSTRAP <= sums.size <= MOST_FOR_BOOTSTRAP:
         low, high, method = *_student(rows.mean(), residual, rows.size, level), "Student's t"
     else:
         low, high, method = *_bca(sums, sizes, level, seed), "BCa bootstrap"

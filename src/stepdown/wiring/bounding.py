@@ -44,7 +44,8 @@ class BoundedModel:
         except ModelError:
             self._purse.settle(reserved, 0.0)
             raise
-        self._expected.learn(SavedCall(key="", sample_id=request.id, completion=done))
+        call = SavedCall(key="", sample_id=request.id, completion=done)
+        self._expected.learn(request, call)
         self._purse.settle(reserved, self._price.cost_usd(done.usage, done.latency_s))
         return done
 

@@ -53,7 +53,7 @@ def unfit(workspace: Workspace, task: Task) -> dict[str, str]:
 
 def _lack(workspace: Workspace, task: Task, tier: str) -> str | None:
     able, why = workspace.model(task, tier).capabilities, None
-    for sample in workspace.samples(task):
+    for sample in workspace.walk(task):
         request = request_for(
             task, tier, sample.id, sample.input, context=sample.context, capabilities=able
         )
