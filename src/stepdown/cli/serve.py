@@ -25,7 +25,9 @@ GRACE_S = 30.0  # what requests under way get after SIGTERM; orchestrators kill 
 
 def serve(
     project: ProjectOption = HERE,
-    host: Annotated[str | None, typer.Option(help="Address; [serve] host, else loopback.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address; else serve.host of stepdown.toml.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     shadow: Annotated[
         bool,
@@ -42,7 +44,7 @@ def serve(
     """Serve the lock on an OpenAI-compatible address: /v1/chat/completions, /v1/models, /healthz.
 
     Ask for a task by its name as the model. Refuses a lock whose digests do not match the files.
-    An address other than loopback needs the API key of [serve] api_key_env in the environment.
+    An address other than loopback needs an API key in the environment (serve.api_key_env).
     What `stepdown serve share` or `stepdown rollback` said earlier holds over --shadow and --share.
     SIGHUP reloads stepdown.toml and the lock without dropping a request; SIGTERM finishes what is
     under way, then stops.
