@@ -21,6 +21,7 @@ from stepdown.config.judges import judge_of, read_judges
 from stepdown.config.mapped import check_mapped, keeping_of
 from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
+from stepdown.config.prices import own_prices
 from stepdown.config.schema import (
     AuditKeys,
     DataKeys,
@@ -36,6 +37,7 @@ from stepdown.core.bought import Bought
 from stepdown.core.digest import digest
 from stepdown.core.judge import Judge
 from stepdown.core.keeping import Keeping
+from stepdown.core.own_price import OwnPrices
 from stepdown.core.task import Place, Task, within
 from stepdown.core.tier import Price, Tier
 from stepdown.errors import ConfigError
@@ -73,6 +75,7 @@ class Project(Struct, frozen=True, kw_only=True):
     serve: ServeKeys
     keeping: Mapping[str, Keeping]
     audit: AuditKeys
+    prices: OwnPrices
     baseline: str | None
     review_days: int
 
@@ -217,6 +220,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
             **{n: Keeping(said.store, said.store_share) for n, said in keys.tasks.items()},
         },
         audit=keys.audit,
+        prices=own_prices(keys.prices),
         baseline=baseline,
         review_days=keys.project.review_days,
     )

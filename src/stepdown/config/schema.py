@@ -225,6 +225,7 @@ class FileKeys(Struct, frozen=True, forbid_unknown_fields=True):
     pipelines: dict[str, list[str] | PipelineKeys] = {}
     signals: dict[str, Bought] = {}
     judges: dict[str, Judge] = {}
+    prices: dict[str, Any] = {}  # checked in config/prices.py: aliases, and prices by model
 
 
 def struct_in(kind: Any) -> tuple[type[Struct] | None, bool]:

@@ -1,6 +1,16 @@
 """List prices and token estimates, offline; it does not know what anybody was really billed."""
 
-from stepdown.adapters.prices.listed import ListPrices, Processing, price_of
+from stepdown.adapters.prices.book import Book, Unpriced
+from stepdown.adapters.prices.listed import ListPrices, Processing, listed_rates, price_of
 from stepdown.adapters.prices.tokens import ESTIMATE_METHOD, estimate_tokens
 
-__all__ = ["ESTIMATE_METHOD", "ListPrices", "Processing", "estimate_tokens", "price_of"]
+__all__ = [
+    "ESTIMATE_METHOD",
+    "Book",
+    "ListPrices",
+    "Processing",
+    "Unpriced",
+    "estimate_tokens",
+    "listed_rates",
+    "price_of",
+]

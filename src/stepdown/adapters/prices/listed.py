@@ -12,13 +12,16 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from stepdown.core.tier import Price
 from stepdown.errors import ConfigError
+from stepdown.ports.price_book import Rate, Rates
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, PriceCalculation, TieredPrices
 
-    Rate = Decimal | TieredPrices | None
+    Listed = Decimal | TieredPrices | None
 
 NEAREST = 3
 
@@ -58,8 +61,7 @@ def price_of(
 
     Source: the package genai-prices (MIT), whose version is part of the returned source.
     """
-    found = _found(model_ref, at, processing)
-    _refuse_unlisted_processing(model_ref, found, processing)
+    found, _ = _in_force(model_ref, at, processing)
     rates, band = found.model_price, _band(found.model_price, prompt_tokens)
     return Price(
         input_usd_per_mtok=_usd(rates.input_mtok, prompt_tokens),
@@ -108,6 +110,75 @@ class ListPrices:
         return starts, prices
 
 
+def listed_rates(model_ref: str, *, at: date, processing: str = "standard") -> Rates:
+    """Return the list rates of a model by length of prompt, with every class of tokens listed.
+
+    Raises:
+        ConfigError: the model, or its price for this processing, is not listed.
+        ValueError: a processing that there is none of.
+    """
+    way = Processing(processing)
+    found, since = _in_force(model_ref, at, way)
+    rates = found.model_price
+    starts = _starts(rates)
+    bands = [0, *(start + 1 for start in starts)]
+    if rates.input_mtok is None:
+        raise ConfigError(f"The list has no price of {model_ref!r} by tokens.", _nearest(model_ref))
+    return Rates(tuple(_rate(found, at, way, n, since) for n in bands), tuple(starts))
+
+
+def _rate(
+    found: PriceCalculation, at: date, way: Processing, prompt_tokens: int, since: date | None
+) -> Rate:
+    rates = found.model_price
+
+    def usd(name: str) -> float | None:
+        return _usd(getattr(rates, f"{name}_mtok"), prompt_tokens)
+
+    earlier = f", listed since {since} and taken for earlier days" if since else ""
+    return Rate(
+        input=usd("input") or 0.0,
+        output=usd("output") or 0.0,  # embeddings write nothing
+        cached=usd("cache_read"),
+        written=usd("cache_write"),
+        written_1h=usd("cache_write_1h"),
+        reasoning=usd("output_reasoning"),
+        basis="list",
+        source=_source(found, at, way, _band(rates, prompt_tokens)) + earlier,
+    )
+
+
+def _in_force(model_ref: str, at: date, way: Processing) -> tuple[PriceCalculation, date | None]:
+    """Return the price on a day, and since when it is listed where that is later than the day.
+
+    A variant that is listed later only than the day holds for it too as long as the standard price
+    was the same: the list began to keep variants in October 2026, providers sold them before.
+    """
+    found = _found(model_ref, at, way)
+    _refuse_unlisted_processing(model_ref, found, way)
+    since = _variant_since(found, way)
+    if since is None or since <= at:
+        return found, None
+    standard = Processing.STANDARD
+    before = _found(model_ref, at, standard).model_price
+    if before != _found(model_ref, since, standard).model_price:
+        raise ConfigError(
+            f"No {way} price of {model_ref!r} is listed for {at}; the first is of {since}.",
+            "Give your own under [prices].",
+        )
+    return _found(model_ref, since, way), since
+
+
+def _variant_since(found: PriceCalculation, way: Processing) -> date | None:
+    """Return the first day on which the list has the price of a way of processing."""
+    context = _CONTEXT[way]
+    if not context:
+        return None
+    said = [v.constraint for v in found.model.price_variants or () if v.when == context]
+    starts = [getattr(constraint, "start_date", None) for constraint in said]
+    return None if None in starts else min((s for s in starts if s is not None), default=None)
+
+
 def _found(model_ref: str, at: date, processing: Processing) -> PriceCalculation:
     from genai_prices import Usage, calc_price
 
@@ -137,16 +208,55 @@ def _parts(model_ref: str) -> tuple[str | None, str]:
 
 
 def _nearest(model_ref: str) -> str:
-    from genai_prices.data_snapshot import get_snapshot
+    near = nearest_names(model_ref)
+    listed = f"Nearest known names: {', '.join(near)}. " if near else ""
+    return f"{listed}Write it as provider/model, or give the tier a price of its own."
 
-    names = [f"{p.id}/{m.id}" for p in get_snapshot().providers for m in p.models]
-    wanted = model_ref.lower()
+
+def nearest_names(model_ref: str) -> tuple[str, ...]:
+    """Return the listed models whose names are nearest, as provider/model."""
+    names, wanted = listed_names(), model_ref.lower()
     near = difflib.get_close_matches(wanted, names, n=NEAREST, cutoff=0.5)
     if not near:
         by_model = {name.partition("/")[2]: name for name in reversed(names)}
         near = [by_model[m] for m in difflib.get_close_matches(wanted, by_model, n=NEAREST)]
-    listed = f"Nearest known names: {', '.join(near)}. " if near else ""
-    return f"{listed}Write it as provider/model, or give the tier a price of its own."
+    return tuple(near)
+
+
+def listed_names() -> tuple[str, ...]:
+    """Return every model that is listed, as provider/model."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    return tuple(f"{p.id}/{m.id}" for p in get_snapshot().providers for m in p.models)
+
+
+class Chapter(Struct, frozen=True):
+    """A stretch of a model's price history: in force from `start` (None: always) on."""
+
+    start: date | None
+    rates: Rates
+
+
+def history_of(model_ref: str, *, at: date, processing: str = "standard") -> tuple[Chapter, ...]:
+    """Return the price history of a model, oldest first.
+
+    Raises:
+        ConfigError: the model is not listed.
+    """
+    found = _found(model_ref, at, Processing.STANDARD)
+    said = found.model.prices if isinstance(found.model.prices, list) else []
+    starts = {getattr(dated.constraint, "start_date", None) for dated in said}
+    days: list[date | None] = [None, *sorted(day for day in starts if day is not None)]
+    return tuple(
+        Chapter(day, listed_rates(model_ref, at=day or date.min, processing=processing))
+        for day in days
+    )
+
+
+def listed_as(model_ref: str, *, at: date) -> str:
+    """Return the full name under which a model is listed. Raises ConfigError where it is not."""
+    found = _found(model_ref, at, Processing.STANDARD)
+    return f"{found.provider.id}/{found.model.id}"
 
 
 def _refuse_unlisted_processing(
@@ -168,7 +278,7 @@ def _has_variant(found: PriceCalculation, context: dict[str, str]) -> bool:
     return any(variant.when == context for variant in found.model.price_variants or ())
 
 
-def _usd(rate: Rate, prompt_tokens: int) -> float | None:
+def _usd(rate: Listed, prompt_tokens: int) -> float | None:
     if rate is None or isinstance(rate, Decimal):
         return None if rate is None else float(rate)
     usd = rate.base
@@ -179,7 +289,8 @@ def _usd(rate: Rate, prompt_tokens: int) -> float | None:
 
 
 def _starts(rates: ModelPrice) -> list[int]:
-    tiers = [getattr(r, "tiers", []) for r in (rates.input_mtok, rates.output_mtok)]
+    classes = (rates.input_mtok, rates.output_mtok, rates.cache_read_mtok, rates.cache_write_mtok)
+    tiers = [getattr(rate, "tiers", []) for rate in classes]
     return sorted({tier.start for tier_list in tiers for tier in tier_list})
 
 
