@@ -156,3 +156,13 @@ def test_p_from_log_e_is_one_for_no_evidence() -> None:
     assert bounds.p_from_log_e([-3.0, 0.0, np.log(20.0), np.inf]).tolist() == pytest.approx(
         [1.0, 1.0, 0.05, 0.0]
     )
+
+
+@pytest.mark.parametrize("anytime", [True, False])
+def test_bets_taken_piece_by_piece_win_what_they_win_at_once(
+    anytime: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gain = np.random.default_rng(1).random(2500) - 0.45
+    at_once = bounds._log_wealth(gain, anytime)
+    monkeypatch.setattr(bounds, "ROWS_AT_ONCE", 100)
+    assert bounds._log_wealth(gain, anytime) == pytest.approx(at_once, abs=1e-9)
