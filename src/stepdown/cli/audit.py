@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stepdown.cli.options import HERE, HtmlOption, JsonOption, ProjectOption
 from stepdown.cli.session import Session, session
 
+if TYPE_CHECKING:
+    from stepdown.config.schema import AuditKeys
+
 
 def audit(
     logs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[LOG]...", help="Files, folders or globs; else [audit] logs."),
+        typer.Argument(
+            metavar="[LOG]...", help="Files, folders, globs or - (stdin); else [audit] logs."
+        ),
     ] = None,
     project: ProjectOption = HERE,
     step: Annotated[str | None, typer.Option(help="Name of the step that made all calls.")] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Where a table keeps what."),
+    ] = None,
     html: HtmlOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show what each step costs and which could step down, from the logs that you have.
 
-    Reads OpenAI request/response pairs, LiteLLM, OpenTelemetry GenAI spans and plain tables (CSV,
-    JSONL, Parquet; gzip too), known by their content. Needs no key and no project.
+    Reads OpenAI and Anthropic pairs and batches, LiteLLM, Langfuse, Helicone, OpenTelemetry spans
+    and plain tables, packed or not, known by their content. Needs no key and no project.
     """
     with session("audit", json=json) as talk:
         from stepdown.audit.document import audit_document
         from stepdown.wiring import auditing
         from stepdown.wiring.environment import Environment
+        from stepdown.wiring.log_files import logs_of
 
-        files = auditing.files_of(logs or _configured(project))
+        asked = _asked(logs, project)
         report = auditing.run(
-            files, today=Environment.current().today, step=step, watch=_watch(talk)
+            logs_of(asked.logs, sys.stdin.buffer),
+            today=Environment.current().today,
+            step=step,
+            columns={**asked.columns, **_mapped(map_ or [])},
+            watch=_watch(talk),
         )
         document = audit_document(report)
         if html is not None:
@@ -42,23 +58,37 @@ def audit(
         talk.finish(report, document)
 
 
-def _configured(project: Any) -> list[str]:
+def _asked(logs: list[str] | None, project: Path) -> AuditKeys:
+    """Return the logs that were named, else the project's; columns are the project's, if any."""
+    from msgspec.structs import replace
+
     from stepdown.config.project import load_project
+    from stepdown.config.schema import AuditKeys
     from stepdown.errors import ConfigError
 
+    if logs and not (project / "stepdown.toml").is_file():
+        return AuditKeys(logs=logs)
     found = load_project(project)
-    if not found.audit.logs:
+    if not logs and not found.audit.logs:
         raise ConfigError("No log was named.", "Name files, or [audit] logs in stepdown.toml.")
-    return [str(found.root / log) for log in found.audit.logs]
+    return replace(found.audit, logs=logs or [str(found.root / log) for log in found.audit.logs])
+
+
+def _mapped(said: list[str]) -> dict[str, str]:
+    """Return `FIELD=COLUMN` as a mapping."""
+    from stepdown.errors import InputError
+
+    for pair in said:
+        if not all(pair.partition("=")[::2]):
+            raise InputError(f"--map {pair!r} is not FIELD=COLUMN.", "As in: --map cost_usd=price")
+    return dict(pair.split("=", 1) for pair in said)
 
 
 def _watch(talk: Session) -> Any:
-    import sys
-
     if not sys.stderr.isatty():
         return None
 
-    def show(path: Any, rows: int) -> None:
-        talk.err.print(f"{path.name}: {rows} calls", end="\r", markup=False, highlight=False)
+    def show(log: str, rows: int) -> None:
+        talk.err.print(f"{log}: {rows:,} calls", end="\r", markup=False, highlight=False)
 
     return show

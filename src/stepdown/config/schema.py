@@ -200,9 +200,10 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """[audit]: the usage logs of today's pipeline."""
+    """[audit]: the usage logs of today's pipeline; `columns` maps our fields to a table's."""
 
     logs: list[str] = []
+    columns: dict[str, str] = {}
 
 
 class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):

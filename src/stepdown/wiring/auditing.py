@@ -2,63 +2,31 @@
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from stepdown.adapters.logs.detect import detect, readers
+from stepdown.adapters.logs.source import Source
 from stepdown.adapters.prices.listed import ListPrices
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.audit.audit import audit
 from stepdown.audit.bill import AuditReport
-from stepdown.core.call_columns import Batch
-from stepdown.errors import DataError
+from stepdown.wiring.log_files import Watch, batches_of, files_of
 
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".gz")
-
-
-def files_of(paths: Sequence[str]) -> tuple[Path, ...]:
-    """Return the files behind paths, folders and globs, each once.
-
-    Raises:
-        DataError: a path leads to no file.
-    """
-    found: dict[Path, None] = {}
-    for said in paths:
-        matched = _matched(said)
-        if not matched:
-            raise DataError(f"There is no log at {said!r}.", "Name a file, a folder or a glob.")
-        found |= dict.fromkeys(matched)
-    return tuple(found)
-
-
-def _matched(said: str) -> list[Path]:
-    path = Path(said)
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file() and p.suffix in SUFFIXES)
-    return [path] if path.is_file() else sorted(Path(p) for p in glob.glob(said, recursive=True))  # noqa: PTH207 - an absolute glob
+__all__ = ["files_of", "run"]
 
 
 def run(
-    files: Sequence[Path],
+    files: Sequence[Source | Path],
     *,
     today: date,
     step: str | None = None,
-    watch: Callable[[Path, int], None] | None = None,
+    columns: Mapping[str, str] | None = None,
+    watch: Watch | None = None,
 ) -> AuditReport:
-    """Return the audit of some log files, read in batches. `step` names every call."""
-    batches = _batches(files, step, watch)
+    """Return the audit of some logs, read in batches.
+
+    `step` names every call; `columns` maps our fields to the columns of a table.
+    """
+    batches = batches_of(files, step=step, columns=columns, watch=watch)
     return audit(batches, ListPrices(today), estimate=estimate_tokens)
-
-
-def _batches(
-    files: Iterable[Path], step: str | None, watch: Callable[[Path, int], None] | None
-) -> Iterator[Batch]:
-    for path in files:
-        rows = 0
-        for batch in detect(path, readers(step=step)).read(path):
-            rows += len(batch)
-            if watch is not None:
-                watch(path, rows)
-            yield batch

@@ -1,27 +1,69 @@
-"""Choose the reader of a log by its content, never by its name, and read many logs in turn."""
+"""Choose the reader of a log by its content, never by its name, and read many logs in turn.
+
+Others can add a format: an entry point of the group `stepdown.log_readers` that names a function or
+class which takes the user's `step` (None: unset) and returns a `LogReader`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+from stepdown.adapters.logs.batch_files import BatchFiles
+from stepdown.adapters.logs.helicone import Helicone
+from stepdown.adapters.logs.langfuse import Langfuse
 from stepdown.adapters.logs.litellm import LiteLLM
 from stepdown.adapters.logs.openai_pairs import OpenAIPairs
 from stepdown.adapters.logs.otel import OTelSpans
 from stepdown.adapters.logs.source import Source
 from stepdown.adapters.logs.table import Table
-from stepdown.errors import DataError
+from stepdown.core.call_columns import Batch
+from stepdown.core.usage_log import Refused
+from stepdown.errors import ConfigError, DataError
 from stepdown.ports.log_reader import Log, LogReader
+
+GROUP = "stepdown.log_readers"
+# Each format, the most telling first.
+FORMATS: tuple[Callable[[str | None], LogReader], ...] = (
+    OTelSpans,
+    Langfuse,
+    LiteLLM,
+    Helicone,
+    BatchFiles,
+    OpenAIPairs,
+)
+
+
+@runtime_checkable
+class ReadsTogether(Protocol):
+    """A reader whose logs belong together, such as a batch's input and output."""
+
+    def read_all(self, logs: Iterable[Log]) -> Iterator[Batch]:
+        """Yield the calls of all the logs."""
+        ...
 
 
 def readers(
-    *, step: str | None = None, columns: Mapping[str, str] | None = None
+    *,
+    step: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    others: Iterable[EntryPoint] | None = None,
 ) -> tuple[LogReader, ...]:
-    """Return a reader of each format, the most telling first.
+    """Return a reader of each format: those of others, then ours, the most telling first.
 
-    `step` names every call; `columns` maps our fields to the columns of a table.
+    `step` names every call; `columns` maps our fields to the columns of a table: then a table is
+    what the user says that they have. `others` are entry points (None: what is installed).
+
+    Raises:
+        ConfigError: an installed reader cannot be loaded.
     """
-    return (OTelSpans(step), LiteLLM(step), OpenAIPairs(step), Table(step, columns))
+    found = entry_points(group=GROUP) if others is None else others
+    added = tuple(_loaded(entry, step) for entry in found)
+    table = Table(step, columns)
+    ours = tuple(format_(step) for format_ in FORMATS)
+    return (table, *added, *ours) if columns else (*added, *ours, table)
 
 
 def detect(log: Log | Path, among: Sequence[LogReader] | None = None) -> LogReader:
@@ -40,3 +82,57 @@ def detect(log: Log | Path, among: Sequence[LogReader] | None = None) -> LogRead
             return reader
     formats = "; ".join(reader.name for reader in known)
     raise DataError(f"{log}: no known log format.", f"Known: {formats}.")
+
+
+def read_logs(
+    logs: Sequence[Log | Path], among: Sequence[LogReader] | None = None
+) -> Iterator[Batch]:
+    """Yield the calls of many logs, each by the reader of its format.
+
+    One of several logs that cannot be read is refused, and the rest stands.
+
+    Raises:
+        DataError: no log can be read.
+    """
+    known = readers() if among is None else among
+    together: dict[int, list[Log]] = {}
+    failures: list[DataError] = []
+    for log in map(Source.of, logs):
+        try:
+            reader = detect(log, known)
+        except DataError as error:
+            failures.append(error)
+            if len(failures) < len(logs):
+                yield Batch(refused=(Refused(str(log), 0, _why(error, log)),), source=log.name)
+            continue
+        if isinstance(reader, ReadsTogether):
+            together.setdefault(known.index(reader), []).append(log)
+        else:
+            yield from reader.read(log)
+    if failures and len(failures) == len(logs):
+        raise failures[0]
+    for place, belonging in together.items():
+        reader = known[place]
+        if isinstance(reader, ReadsTogether):
+            yield from reader.read_all(belonging)
+
+
+def _why(error: DataError, log: Log) -> str:
+    return str(error).removeprefix(f"{log}: ").rstrip(".")
+
+
+def _loaded(entry: EntryPoint, step: str | None) -> LogReader:
+    try:
+        reader: LogReader = entry.load()(step)
+    except Exception as error:
+        raise ConfigError(
+            f"The log reader {entry.name!r} ({entry.value}) cannot be loaded: {error}.",
+            "Update or remove the package that brings it.",
+        ) from error
+    missing = [name for name in ("name", "accepts", "read") if not hasattr(reader, name)]
+    if missing:
+        raise ConfigError(
+            f"The log reader {entry.name!r} ({entry.value}) has no {missing[0]!r}.",
+            "It must be a LogReader: name, accepts, read.",
+        )
+    return reader

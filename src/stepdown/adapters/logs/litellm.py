@@ -17,10 +17,10 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.adapters.logs.cells import flag, mapping
+from stepdown.adapters.logs.csv_rows import csv_values, cut_by, first_rows
 from stepdown.adapters.logs.moments import between, moment
 from stepdown.adapters.logs.names import name_row
 from stepdown.adapters.logs.reading import BATCH_ROWS, Reading, read_values
-from stepdown.adapters.logs.records import first_objects
 from stepdown.adapters.logs.rows import Row
 from stepdown.adapters.logs.said import content_of, unpacked
 from stepdown.adapters.logs.source import Source
@@ -40,7 +40,6 @@ from stepdown.ports.log_reader import Log
 
 PAYLOAD = {"startTime", "call_type", "response_cost"}
 SPEND = {"request_id", "startTime", "spend"}
-SPEND_CSV = b"request_id"
 KINDS = {"completion": "chat", "embedding": "embeddings", "responses": "chat"}
 # What is logged but is no call of a model.
 NO_CALL = frozenset(("/health/liveness", "/health/readiness", "/models", "pass_through_endpoint"))
@@ -88,25 +87,20 @@ class LiteLLM:
 
     def accepts(self, head: bytes) -> bool:
         """Tell whether a value near the start has the fields of a payload or a spend log."""
-        return any(
-            set(found) >= PAYLOAD or set(found) >= SPEND for found in first_objects(head)
-        ) or _is_spend_csv(head)
+        return any(set(found) >= PAYLOAD or set(found) >= SPEND for found in first_rows(head))
 
     def read(self, log: Log | Path, *, batch_rows: int = BATCH_ROWS) -> Iterator[Batch]:
         """Yield the calls in batches; a broken line is refused with its place."""
         log = Source.of(log)
-        if _is_spend_csv(log.head()):
-            from stepdown.adapters.logs.table import csv_values
-
-            return read_values(
-                log,
-                self._parse_cells,
-                form=self.name,
-                unpack=unpack,
-                batch_rows=batch_rows,
-                cut=csv_values,
-            )
-        return read_values(log, self._parse, form=self.name, unpack=unpack, batch_rows=batch_rows)
+        cut = cut_by(log.head())
+        return read_values(
+            log,
+            self._parse_cells if cut is csv_values else self._parse,
+            form=self.name,
+            unpack=unpack,
+            batch_rows=batch_rows,
+            cut=cut,
+        )
 
     def _parse(self, value: bytes, reading: Reading) -> list[tuple[Row, Any]]:
         told = self._decoder.decode(value)
@@ -187,11 +181,6 @@ def unpack(value: bytes) -> Content:
         merged |= fields
     response = unpacked(told.get("response"))
     return content_of(asked, None if response == {} else response, merged)
-
-
-def _is_spend_csv(head: bytes) -> bool:
-    line = head.split(b"\n", 1)[0]
-    return all(name.encode() in line for name in SPEND) and line[:1] not in b"{["
 
 
 def _kind(call_type: str | None) -> str | None:

@@ -7,21 +7,19 @@ missing.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from stepdown.adapters.logs.cells import amount, count, flag, mapping, word
+from stepdown.adapters.logs.csv_rows import cut_by, first_rows
 from stepdown.adapters.logs.moments import moment
 from stepdown.adapters.logs.names import name_row
 from stepdown.adapters.logs.reading import BATCH_ROWS, Reading, read_values
-from stepdown.adapters.logs.records import Cutting, Unread, first_objects
 from stepdown.adapters.logs.rows import Row
 from stepdown.adapters.logs.said import messages_of, unpacked
 from stepdown.adapters.logs.source import PARQUET, Source
@@ -63,6 +61,15 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "tools": ("tools_count", "n_tools"),
     "retries": ("retries",),
 }
+# What users call our fields when they map them.
+SHORT: Mapping[str, str] = {
+    "cost": "cost_usd",
+    "latency": "latency_s",
+    "time": "at",
+    "tokens_in": "input_tokens",
+    "tokens_out": "output_tokens",
+    "output": "answer",
+}
 _COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -78,7 +85,6 @@ _AMOUNTS = ("latency_s", "first_token_s", "cost_usd", "temperature")
 _WORDS = ("id", "provider", "model", "session", "user", "finish")
 _TELLING = ("input_tokens", "output_tokens", "cost_usd")
 _OK = ("ok", "success", "succeeded", "200", "completed", "true")
-CELLS_LIMIT = 16 << 20
 
 Where = tuple[tuple[str, str], ...]
 
@@ -89,21 +95,22 @@ class Table:
     name = "Table with named columns (CSV, JSON lines, Parquet)"
 
     def __init__(self, step: str | None = None, columns: Mapping[str, str] | None = None) -> None:
-        if unknown := set(columns or ()) - set(ALIASES):
+        columns = {SHORT.get(field, field): column for field, column in (columns or {}).items()}
+        if unknown := set(columns) - set(ALIASES):
             raise DataError(
                 f"A log table has no field {min(unknown)!r}.",
                 f"Known fields: {', '.join(ALIASES)}.",
             )
         self.step = step
-        self.columns = dict(columns or {})
+        self.columns = columns
         self._where = lru_cache(maxsize=64)(self._found_columns)
 
     def accepts(self, head: bytes) -> bool:
         """Tell whether the first bytes are Parquet or name columns of a call."""
         if head.startswith(PARQUET):
             return True
-        rows = first_objects(head)
-        return self._tells(set(rows[0]) if rows else _header(head))
+        rows = first_rows(head)
+        return bool(rows) and self._tells(set(rows[0]))
 
     def read(self, log: Log | Path, *, batch_rows: int = BATCH_ROWS) -> Iterator[Batch]:
         """Yield the rows in batches; a broken one is refused with its line."""
@@ -111,9 +118,8 @@ class Table:
         if log.head().startswith(PARQUET):
             return self._parquet(log, batch_rows)
         shared: Any = {"form": self.name, "unpack": self._unpack, "batch_rows": batch_rows}
-        if log.head().lstrip()[:1] in (b"{", b"["):
-            return read_values(log, self._parse, known=self._known(), **shared)
-        return read_values(log, self._parse, known=self._known(), cut=csv_values, **shared)
+        cut = cut_by(log.head())
+        return read_values(log, self._parse, known=self._known(), cut=cut, **shared)
 
     def _tells(self, names: set[str]) -> bool:
         found = {field for field, _ in self._where(tuple(sorted(names)))}
@@ -202,32 +208,6 @@ class Table:
             answer=_answer(told.get("answer")),
             metadata=mapping(unpacked(cells.get("metadata"))) or _others(cells, told),
         )
-
-
-def csv_values(stream: IO[bytes], head: bytes) -> Iterator[Cutting]:
-    """Yield each row of a CSV file as a JSON object of its cells, with its line."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    csv.field_size_limit(CELLS_LIMIT)
-    reader = csv.reader(text, delimiter=_delimiter(head))
-    encode = msgspec.json.Encoder().encode
-    names = next(reader, [])
-    names = [name.strip() for name in names]
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, encode(dict(zip(names, row, strict=False)))
-    except csv.Error as error:  # what follows cannot be cut into rows
-        yield Unread(reader.line_num, f"not CSV from here on: {error}")
-
-
-def _delimiter(head: bytes) -> str:
-    line = head.split(b"\n", 1)[0]
-    return max((",", ";", "\t"), key=lambda sign: line.count(sign.encode()))
-
-
-def _header(head: bytes) -> set[str]:
-    text = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
-    return {name.strip() for row in csv.reader([text], delimiter=_delimiter(head)) for name in row}
 
 
 def _parquet_rows(log: Log, batch_rows: int) -> Iterator[dict[str, Any]]:
