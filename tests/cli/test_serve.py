@@ -39,6 +39,22 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in found.split()]
 
 
+def children_of_threads(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def fillers_of(pid: int, but: int | None = None) -> list[int]:
+    """Return the process that fills the ledger, which a thread starts with the first trace."""
+    until = time.monotonic() + 20
+    while not (found := [child for child in children_of_threads(pid) if child != but]):
+        assert time.monotonic() < until, "no filler was started"
+        time.sleep(0.02)
+    return found
+
+
 def test_a_reload_twice_a_second_drops_no_request(folder: Path) -> None:
     with serving(folder) as served, Callers(served.address) as callers:
         for number in range(6):
@@ -131,6 +147,32 @@ def test_a_worker_that_dies_is_replaced_and_counted_and_the_others_answer_on(fol
             connection.close()
     assert len(callers.failed) < 8
     assert set(callers.answered) <= set(kept_in(folder))
+
+
+def test_the_filler_of_a_gateway_may_die_and_ends_with_it(folder: Path) -> None:
+    with serving(folder) as served, Callers(served.address, 4) as callers:
+        callers.wait_for(50)
+        (first,) = fillers_of(served.process.pid)
+        os.kill(first, signal.SIGKILL)
+        (second,) = fillers_of(served.process.pid, but=first)
+        callers.wait_for(len(callers.answered) + 50)
+        served.process.kill()
+        served.end()
+        until = time.monotonic() + 20
+        while Path(f"/proc/{second}").exists():
+            assert time.monotonic() < until, "the filler outlived the gateway"
+            time.sleep(0.05)
+    kept = kept_in(folder)
+    assert set(callers.answered) <= set(kept)
+    assert len(kept) == len(set(kept))
+
+
+def test_several_workers_have_one_filler(folder: Path) -> None:
+    with serving(folder, "--workers", "2") as served, Callers(served.address, 8) as callers:
+        callers.wait_for(100)
+        workers = children(served.process.pid)
+        assert fillers_of(workers[0])
+        assert not children_of_threads(workers[1])
 
 
 def test_workers_end_with_their_parent(folder: Path) -> None:

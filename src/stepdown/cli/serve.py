@@ -96,7 +96,7 @@ def _answer(
             worker.is_ready()
 
     is_first = worker is None or worker.number == 0
-    with gateway(workspace, host, start) as (app, desk):
+    with gateway(workspace, host, start, "beside" if is_first else "elsewhere") as (app, desk):
         if is_first:
             _say_tasks(talk, workspace, desk.status()["tasks"])
         serve_on(

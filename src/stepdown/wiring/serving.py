@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from stepdown import __version__
 from stepdown.adapters.gateway.app import GatewayApp, is_loopback
+from stepdown.adapters.storage.ledger import Filled
 from stepdown.core.exposure import Exposure
 from stepdown.wiring.exposing import start_of
 from stepdown.wiring.hosted import key_in_file
@@ -21,11 +22,15 @@ from stepdown.wiring.workspace import Workspace
 
 @contextmanager
 def gateway(
-    workspace: Workspace, host: str, start: Mapping[str, Exposure] | None = None
+    workspace: Workspace,
+    host: str,
+    start: Mapping[str, Exposure] | None = None,
+    filled: Filled = "here",
 ) -> Iterator[tuple[GatewayApp, Desk]]:
     """Open the service behind its HTTP app; the ledger is flushed at the end.
 
     `start` is the exposure at which each task starts; stepdown.toml's where it is None.
+    `filled` says who fills the ledger's database.
 
     Raises:
         LockError: the lock does not match the files.
@@ -35,7 +40,7 @@ def gateway(
     begun = start_of(workspace.project, {}, shadow=False) if start is None else start
     gates = gates_of(workspace)
     with (
-        workspace.ledger() as ledger,
+        workspace.ledger(filled) as ledger,
         standing(workspace, ledger, begun, gates.readings) as beside,
     ):
         desk = Desk(workspace, beside, gates)

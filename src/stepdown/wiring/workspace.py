@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stepdown.adapters.storage.ledger import SpoolLedger, open_ledger
+from stepdown.adapters.storage.ledger import Filled, SpoolLedger, open_ledger
 from stepdown.adapters.tables.images import image_url
 from stepdown.adapters.tables.rows import read_rows
 from stepdown.adapters.tables.run_files import RunFiles
@@ -87,9 +87,9 @@ class Workspace:
         """Where the ledger is."""
         return self.project.state / "ledger"
 
-    def ledger(self) -> SpoolLedger:
+    def ledger(self, filled: Filled = "here") -> SpoolLedger:
         """Open the ledger to append to it; begin one where there is none."""
-        return SpoolLedger(self.ledger_path)
+        return SpoolLedger(self.ledger_path, filled=filled)
 
     def kept_ledger(self) -> SpoolLedger:
         """Open the ledger to read it.

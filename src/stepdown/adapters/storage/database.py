@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from stepdown.adapters.storage.beside_rows import (
@@ -50,6 +50,8 @@ class Entry(Struct, frozen=True):
 
 def schema(above: int = 0) -> str:
     """Return the published DDL of every version `above` this one."""
+    from importlib.resources import files  # lazily: a filler never needs it, and it is 4 MB
+
     return "\n".join((files(__package__) / name).read_text("utf-8") for name in SCHEMAS[above:])
 
 
@@ -136,7 +138,7 @@ def insert(db: sqlite3.Connection, entries: Sequence[Entry]) -> int:
     """Insert traces and records in one transaction; return how many traces were new."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        new = sum(_insert(db, entry) for entry in entries)
+        new = _insert_all(db, entries)
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -145,24 +147,38 @@ def insert(db: sqlite3.Connection, entries: Sequence[Entry]) -> int:
     return new
 
 
-def _insert(db: sqlite3.Connection, entry: Entry) -> bool:
-    """Insert one trace unless it is there; give it another id where a different one has its id."""
-    if not isinstance(entry.trace, Trace):
-        insert_beside(db, entry.trace, entry.payload)
-        return False
-    return _insert_trace(db, entry.trace, entry.payload)
+def _insert_all(db: sqlite3.Connection, entries: Sequence[Entry]) -> int:
+    """Insert what is new at one go; what shares its id with another one is looked at by itself."""
+    fresh: dict[str, tuple[Trace, str]] = {}
+    doubled: list[tuple[Trace, str]] = []
+    for entry in entries:
+        if not isinstance(entry.trace, Trace):
+            insert_beside(db, entry.trace, entry.payload)
+        elif entry.trace.id in fresh:
+            doubled.append((entry.trace, entry.payload))
+        else:
+            fresh[entry.trace.id] = (entry.trace, entry.payload)
+    doubled = [fresh.pop(name) for name in _known(db, list(fresh))] + doubled
+    _write(db, fresh.values())
+    return len(fresh) + sum(_insert_trace(db, trace, payload) for trace, payload in doubled)
+
+
+def _known(db: sqlite3.Connection, ids: list[str]) -> list[str]:
+    """Return those of the ids that are in the ledger."""
+    query = "SELECT id FROM traces WHERE id IN (SELECT value FROM json_each(?))"
+    return [name for (name,) in db.execute(query, (msgspec.json.encode(ids).decode(),))]
 
 
 def _insert_trace(db: sqlite3.Connection, trace: Trace, payload: str) -> bool:
     known = _payload(db, trace.id)
     if known is None:
-        return _write(db, trace, payload)
+        return _write(db, [(trace, payload)])
     if known == payload:
         return False
     other = renamed(trace, payload)
     if _payload(db, other.id) is not None:
         return False
-    return _write(db, other, encode_trace(other).decode())
+    return _write(db, [(other, encode_trace(other).decode())])
 
 
 def _payload(db: sqlite3.Connection, trace_id: str) -> str | None:
@@ -170,10 +186,12 @@ def _payload(db: sqlite3.Connection, trace_id: str) -> str | None:
     return None if row is None else row[0]
 
 
-def _write(db: sqlite3.Connection, trace: Trace, payload: str) -> bool:
-    db.execute(_INSERT_TRACE, trace_row(trace, payload))
-    rows = [attempt_row(trace.id, attempt) for attempt in trace.attempts]
-    db.executemany(_INSERT_ATTEMPT, rows)
+def _write(db: sqlite3.Connection, traces: Collection[tuple[Trace, str]]) -> bool:
+    db.executemany(_INSERT_TRACE, [trace_row(trace, payload) for trace, payload in traces])
+    db.executemany(
+        _INSERT_ATTEMPT,
+        [attempt_row(trace.id, attempt) for trace, _ in traces for attempt in trace.attempts],
+    )
     return True
 
 

@@ -23,7 +23,7 @@ from stepdown.adapters.storage.rows import decode_trace, fits
 from stepdown.adapters.storage.spool import BAD, Line, finished, read_lines, segments
 from stepdown.errors import DataError
 
-BATCH = 200  # traces in one transaction: some 20 ms, and the most that is held in memory
+BATCH = 500  # traces in one transaction: some 25 ms, and the most that is held in memory
 _POLL_S = 0.01
 
 

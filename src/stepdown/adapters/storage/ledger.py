@@ -11,21 +11,22 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stepdown.adapters.storage import database
 from stepdown.adapters.storage.beside_rows import Kept, encode_beside
+from stepdown.adapters.storage.filler_process import FillerProcess
 from stepdown.adapters.storage.filling import busy, count_lines, fill, only_filler
 from stepdown.adapters.storage.holding import Holding
+from stepdown.adapters.storage.places import DATABASE, LOCK, SPOOL
 from stepdown.adapters.storage.rows import encode_trace
 from stepdown.adapters.storage.spool import BAD, SUFFIX, SpoolWriter
 from stepdown.core.beside import Beside
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 
-DATABASE = "ledger.sqlite"
-_SPOOL = "spool"
-_LOCK = "fill.lock"
+LATE_S = 10.0  # what waits longer than this is filled here, whoever should have done it
+Filled = Literal["here", "beside", "elsewhere"]
 _LONGEST_PAUSE_S = 30.0
 _log = logging.getLogger("stepdown.ledger")
 
@@ -33,21 +34,30 @@ _log = logging.getLogger("stepdown.ledger")
 class SpoolLedger:
     """Keep traces in `directory`: `ledger.sqlite`, and `spool/` for what is not in it yet.
 
-    `fill_every_s` is the pause of the background thread, which starts with the first trace; None
-    leaves the filling to `flush`. What dead processes left in the spool is recovered by both.
+    `fill_every_s` is the pause between two fillings, the first of which comes after the first
+    trace; None leaves them to `flush`. `filled` says who does it: a thread `here`, a process
+    `beside` this one, which a process that answers requests has no time for, or that of another
+    process (`elsewhere`). What dead processes left in the spool is recovered by all of them.
 
     Raises:
         DataError: the file in `directory` is not a ledger, or of a newer version.
     """
 
     def __init__(
-        self, directory: Path | str, *, fill_every_s: float | None = 0.5, wait_s: float = 30.0
+        self,
+        directory: Path | str,
+        *,
+        fill_every_s: float | None = 0.5,
+        wait_s: float = 30.0,
+        filled: Filled = "here",
     ) -> None:
         self.directory = Path(directory)
         self.path = self.directory / DATABASE
-        self._spool = self.directory / _SPOOL
+        self._spool = self.directory / SPOOL
         self._fill_every_s = fill_every_s
         self._wait_s = wait_s
+        self._filled = filled
+        self._filler = FillerProcess(self.directory, fill_every_s or 0.0)
         self._prepare()
         self._writer = SpoolWriter(self._spool)
         self._holding = Holding(self._writer.append)
@@ -170,6 +180,7 @@ class SpoolLedger:
             self._thread = None
         self._holding.retry()
         self._writer.close()
+        self._filler.stop(self._wait_s)
         self._fill(unfinished=False, wait_s=self._wait_s)
 
     def __enter__(self) -> SpoolLedger:
@@ -186,13 +197,13 @@ class SpoolLedger:
             self._migrate()
 
     def _create(self) -> None:
-        with only_filler(self.directory / _LOCK, self._wait_s) as alone:
+        with only_filler(self.directory / LOCK, self._wait_s) as alone:
             if not alone:
                 raise busy(self.directory)
             database.create(self.path)
 
     def _migrate(self) -> None:
-        with only_filler(self.directory / _LOCK, self._wait_s) as alone:
+        with only_filler(self.directory / LOCK, self._wait_s) as alone:
             if not alone:
                 raise busy(self.directory)
             database.migrate(self.path)
@@ -202,7 +213,7 @@ class SpoolLedger:
 
     def _fill(self, *, unfinished: bool, wait_s: float) -> int | None:
         """Rotate and fill; None when another filler is at work."""
-        with only_filler(self.directory / _LOCK, wait_s) as alone:
+        with only_filler(self.directory / LOCK, wait_s) as alone:
             if not alone:
                 return None
             self._writer.rotate()
@@ -223,11 +234,23 @@ class SpoolLedger:
         while not self._stopping.wait(pause):
             self._holding.retry()
             try:
-                self._fill(unfinished=False, wait_s=0.0)
+                self._turn()
                 pause = pause_s
             except (DataError, OSError) as error:
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 _log.warning("the ledger is behind, its spool keeps everything: %s", error)
+
+    def _turn(self) -> None:
+        """Fill, or hand the lines over to who fills: it reads finished files only."""
+        if self._others_fill():
+            self._writer.rotate()
+        else:
+            self._fill(unfinished=False, wait_s=0.0)
+
+    def _others_fill(self) -> bool:
+        if self._filled == "beside":
+            return self._filler.works()
+        return self._filled == "elsewhere" and self.lag_s() < LATE_S
 
 
 def open_ledger(path: Path | str, *, fill_every_s: float | None = 0.5) -> SpoolLedger:

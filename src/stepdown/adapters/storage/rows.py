@@ -7,14 +7,12 @@ from zlib import crc32
 
 import msgspec
 
-from stepdown.core.request import Usage
 from stepdown.core.trace import Attempt, Trace
 
 TRACE_COLUMNS = 22
 ATTEMPT_COLUMNS = 26
 
 _LIMIT = 2**63
-_COUNTS = tuple(name for name in Usage.__struct_fields__ if name.endswith("_tokens"))
 _decoder = msgspec.json.Decoder(Trace)
 _encoder = msgspec.json.Encoder()
 
@@ -31,16 +29,23 @@ def decode_trace(payload: str) -> Trace:
 
 def fits(trace: Trace) -> bool:
     """Return whether SQLite can hold every whole number of the trace (64 bits)."""
-    return all(_whole(attempt.number) and _tokens_fit(attempt.usage) for attempt in trace.attempts)
+    return all(map(_attempt_fits, trace.attempts))
 
 
-def _tokens_fit(usage: Usage) -> bool:
-    counts = (getattr(usage, name) for name in _COUNTS)
-    return all(count is None or _whole(count) for count in counts)
-
-
-def _whole(number: int) -> bool:
-    return -_LIMIT <= number < _LIMIT
+def _attempt_fits(attempt: Attempt) -> bool:
+    usage = attempt.usage
+    for count in (
+        attempt.number,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+        usage.cache_write_1h_tokens,
+    ):
+        if count is not None and not -_LIMIT <= count < _LIMIT:
+            return False
+    return True
 
 
 def trace_row(trace: Trace, payload: str) -> tuple[Any, ...]:

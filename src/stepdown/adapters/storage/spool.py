@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -81,7 +80,7 @@ class SpoolWriter:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._name = f"{os.getpid()}-{os.urandom(4).hex()}"
         self._number = 0
         self._lock = threading.Lock()
         self._fd = -1
