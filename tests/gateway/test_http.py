@@ -68,6 +68,8 @@ class Echo:
             await asyncio.sleep(0.2)
         headers = [(b"x", b"a\r\nb: c")] if path == "/inject" else []
         told = {"method": scope["method"], "path": path, "body": body.decode("latin-1")}
+        if path == "/headers":
+            told["headers"] = [name.decode() for name, _ in scope["headers"]]
         await self.say(send, json.dumps(told).encode(), headers=headers)
 
     async def stream(self, send: Any, pieces: list[bytes]) -> None:
@@ -143,6 +145,22 @@ def test_a_chunked_body_is_read(door: tuple[str, int], echo: Echo) -> None:
     found = said(door, head, b"2\r\nhe\r\n3;ext=1\r\nllo\r\n", b"0\r\nX-Trailer: 1\r\n\r\n")
     assert b" 200 " in found
     assert echo.seen == [("POST", "/x", b"hello")]
+
+
+def test_a_trailer_is_no_header(door: tuple[str, int], echo: Echo) -> None:
+    head = b"POST /headers HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+    body = b"Connection: close\r\n\r\n3\r\nabc\r\n0\r\nX-Stepdown-Boundary: vendor\r\n\r\n"
+    _, _, told = said(door, head + body).partition(b"\r\n\r\n")
+    assert json.loads(told)["headers"] == ["host", "transfer-encoding", "connection"]
+
+
+@pytest.mark.parametrize("start", [b"3;a=", b"3\r\nabc\r\n0\r\nX: "])
+def test_what_stands_around_a_body_has_an_end(start: bytes, echo: Echo) -> None:
+    head = b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with served(echo) as door:
+        answer = said(door, head + start, *[b"a" * 60_000] * 20)
+    assert b" 431 " in answer.partition(b"\r\n")[0]
+    assert not echo.seen
 
 
 def test_requests_in_a_row_are_answered_in_their_order(door: tuple[str, int]) -> None:

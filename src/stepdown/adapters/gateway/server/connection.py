@@ -66,6 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._url = b""
         self._headers: list[Pair] = []
+        self._framing_bytes = 0
         self._lingering = False
         self._held = False
         self._peer: Address = None
@@ -127,10 +128,13 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+        self._framing_bytes += len(data)  # a piece of the body sets it back
         try:
             self._parser.feed_data(data)
             if self._in_head and self._head_bytes > self._limits.head_bytes:
                 raise Refused(431, f"the headers are larger than {self._limits.head_bytes} bytes")
+            if self._reading is not None and self._framing_bytes > self._limits.head_bytes:
+                raise Refused(431, "what stands around the body is larger than any headers may be")
         except httptools.HttpParserUpgrade as wish:
             self._without_upgrade(data[wish.args[0] :])
         except httptools.HttpParserError as error:
@@ -242,7 +246,12 @@ class HttpConnection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
+        """Keep a header; drop a trailer, which no proxy before us has seen as a header.
+
+        Source: RFC 9110, section 6.5.1: a trailer is not merged into the headers.
+        """
+        if not self._in_head:
+            return
         self._headers.append((name.lower(), value.strip(b" \t")))
         if len(self._headers) > self._limits.headers:
             raise Refused(431, f"more than {self._limits.headers} headers")
@@ -273,6 +282,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         """Hand a piece of the body on."""
+        self._framing_bytes = 0
         if self._reading is not None:
             self._reading.add(piece)
 
