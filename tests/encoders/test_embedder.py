@@ -50,3 +50,12 @@ async def test_a_slow_encoder_leaves_the_event_loop_free_and_is_timed_out() -> N
     with pytest.raises(TimedOut):
         await waiting
     slow.go.set()
+
+
+async def test_a_batch_leaves_the_event_loop_free_even_before_a_fast_encoder() -> None:
+    slow = Slow()
+    under_way = asyncio.ensure_future(EncoderEmbedder(slow).embed(["word " * 1000]))
+    await asyncio.sleep(0)
+    assert not under_way.done()  # on the loop it would be
+    slow.go.set()
+    assert len((await under_way).vectors) == 1

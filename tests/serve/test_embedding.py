@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +12,15 @@ import pytest
 
 from stepdown.core.call import EmbedCall
 from stepdown.core.hints import read_hints
+from stepdown.core.limits import Limits
 from stepdown.core.request import Usage
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.core.trace import Trace
-from stepdown.errors import InputError, ModelError, Overloaded, Unavailable
+from stepdown.errors import Busy, InputError, ModelError, Overloaded, Unavailable
 from stepdown.ports.embedder import Embeddings
 from stepdown.serve.embedding import Embedding, EmbedStep
+from stepdown.serve.gate import Gate
 
 
 class FakeEmbedder:
@@ -44,7 +48,8 @@ def desk(embedder: FakeEmbedder, traces: list[Trace], **task: Any) -> Embedding:
     made = Task(**{"name": "search", "kind": "embed", "tiers": ("enc",), **task})
     price = Price(input_usd_per_mtok=2.0, output_usd_per_mtok=0.0, basis="your_rate")
     tier = Tier(name="enc", model="openai:x", place="vendor", price=price)
-    step = EmbedStep(task=made, tier=tier, embedder=embedder, state="certified")
+    gate = Gate("enc", Limits(concurrency=1, queue=0), embedded=True, seconds=time.monotonic)
+    step = EmbedStep(task=made, tier=tier, embedder=embedder, gate=gate, state="certified")
     return Embedding({"search": step}, traces.append, lock_digest="sha256:lock")
 
 
@@ -107,3 +112,48 @@ async def test_a_tier_may_be_asked_directly_and_is_marked() -> None:
 async def test_a_task_that_embeds_nothing_says_which_do() -> None:
     with pytest.raises(InputError, match="Embed tasks: search"):
         await desk(FakeEmbedder(), []).embed(asked("intent"))
+
+
+class Endless(FakeEmbedder):
+    """Never done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str], *, timeout_s: float | None = None) -> Embeddings:
+        self.began.set()
+        await asyncio.Event().wait()
+        raise AssertionError("it is never done")
+
+
+async def test_a_caller_who_hangs_up_is_kept_with_an_unknown_cost() -> None:
+    traces: list[Trace] = []
+    embedder = Endless()
+    under_way = asyncio.ensure_future(desk(embedder, traces).embed(asked()))
+    await embedder.began.wait()
+    under_way.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await under_way
+    assert [(t.reason, t.answered_by, t.cost_usd) for t in traces] == [("cancelled", None, None)]
+
+
+async def test_a_full_tier_refuses_the_next_batch_and_keeps_it_for_nothing() -> None:
+    traces: list[Trace] = []
+    embedder = Endless()
+    embedding = desk(embedder, traces)
+    under_way = asyncio.ensure_future(embedding.embed(asked()))
+    await embedder.began.wait()
+    with pytest.raises(Busy):
+        await embedding.embed(asked())
+    assert [(t.reason, t.cost_usd) for t in traces] == [("overloaded", 0.0)]
+    under_way.cancel()
+
+
+async def test_vectors_of_a_size_that_nobody_asked_for_are_booked_before_they_are_refused() -> None:
+    traces: list[Trace] = []
+    embedder = FakeEmbedder()
+    embedder.dimensions = None  # a hosted tier, which says so only in its answer
+    with pytest.raises(InputError, match="2 dimensions, not 3"):
+        await desk(embedder, traces).embed(asked(dimensions=3))
+    assert traces[0].cost_usd == pytest.approx(10 * 2.0 / 1e6)

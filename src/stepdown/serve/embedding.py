@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +19,7 @@ from stepdown.core.tier import Tier
 from stepdown.core.trace import Attempt, GuaranteeState, Trace
 from stepdown.errors import InputError, ModelError, TimedOut, Unavailable
 from stepdown.ports.embedder import Embedder, Embeddings
+from stepdown.serve.gate import Gate
 from stepdown.serve.step import Clock
 
 DIRECT = "tier:"
@@ -29,6 +31,7 @@ class EmbedStep(Struct, frozen=True, kw_only=True):
     task: Task
     tier: Tier
     embedder: Embedder
+    gate: Gate
     state: GuaranteeState = "none"
 
 
@@ -53,6 +56,28 @@ class Embedding:
         tiers = dict.fromkeys(step.tier.name for step in self.steps.values())
         return [*self.steps, *(DIRECT + name for name in tiers)]
 
+    def refuse_chat(self, model: str) -> None:
+        """Refuse a chat request that names an embed task.
+
+        Raises:
+            InputError: says where it is answered.
+        """
+        if model in self.steps:
+            raise InputError(f"{model!r} is an embed task.", "Ask POST /v1/embeddings for it.")
+
+    def status(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the state of each embed task's guarantee; no ramp moves one, so it serves all."""
+        return {
+            name: {
+                "guarantee": step.state,
+                "promise": None,
+                "tiers": [step.tier.name],
+                "serving": "all",
+                "review_by": "",
+            }
+            for name, step in self.steps.items()
+        }
+
     async def embed(self, call: EmbedCall) -> EmbedReply:
         """Return a vector for each text.
 
@@ -65,12 +90,15 @@ class Embedding:
         start, at = self._clock.seconds(), self._clock.now()
         try:
             done = await _in_time(step, call)
-            _check_dimensions(call, int(done.vectors.shape[1]))
         except ModelError as error:
             self._append(self._trace(call, step, at, start, _failed(call, step, at, error)))
             raise
+        except asyncio.CancelledError:
+            self._append(self._trace(call, step, at, start, _cut(call, step, at)))
+            raise
         trace = self._trace(call, step, at, start, _booked(call, step, at, done))
         self._append(trace)
+        _check_dimensions(call, int(done.vectors.shape[1]))
         rows = done.vectors.astype("<f4", copy=False)
         vectors = tuple(row.tobytes() for row in rows)
         return EmbedReply(vectors=vectors, model=call.model, trace=trace, usage=done.usage)
@@ -123,8 +151,8 @@ async def _in_time(step: EmbedStep, call: EmbedCall) -> Embeddings:
         raise Unavailable(f"{tier.name} is outside the boundary {boundary!r}.")
     limit_s = min(tier.timeout_s, call.hints.deadline_s or tier.timeout_s)
     try:
-        async with asyncio.timeout(limit_s):
-            return await step.embedder.embed(call.texts, timeout_s=limit_s)
+        async with asyncio.timeout(limit_s), step.gate.passed(limit_s) as waited_s:
+            return await step.embedder.embed(call.texts, timeout_s=limit_s - waited_s)
     except TimeoutError:
         raise TimedOut(f"{tier.name} did not answer within {limit_s:g} s.") from None
 
@@ -170,3 +198,8 @@ def _failed(call: EmbedCall, step: EmbedStep, at: str, error: ModelError) -> Att
         failure=error.kind,
         failure_detail=str(error),
     )
+
+
+def _cut(call: EmbedCall, step: EmbedStep, at: str) -> Attempt:
+    """Book a call whose caller hung up: what the tier was asked may have to be paid."""
+    return msgspec.structs.replace(_begun(call, step, at), failure="cancelled")

@@ -71,6 +71,7 @@ class Service:
 
         An answer that is certain to be sent goes to `sink` while it is written.
         """
+        self._embedding.refuse_chat(call.model)
         plan = self._plan(call)
         start = self._clock.seconds()
         cascades = self._cascades(call, plan)
@@ -112,16 +113,15 @@ class Service:
 
     def status(self) -> Mapping[str, Any]:
         """Return the state of each task's guarantee."""
-        return {
-            "lock": self._lock_digest,
-            "tasks": {name: self._status(name) for name in self._steps},
-        }
+        chat = {name: self._status(name) for name in self._steps}
+        return {"lock": self._lock_digest, "tasks": {**chat, **self._embedding.status()}}
 
     def _status(self, name: str) -> dict[str, Any]:
         locked = self._lock.tasks[name]
+        said, level = locked.guarantee.promise, locked.guarantee.level
         return {
             "guarantee": self._planner.state(locked),
-            "promise": f"{locked.guarantee.promise} <= {locked.guarantee.level}",
+            "promise": None if level is None else f"{said} <= {level}",
             "tiers": list(locked.policy.tiers),
             "serving": str(self.ramp.exposure(name)),
             "review_by": locked.guarantee.review_by,

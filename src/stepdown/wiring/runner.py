@@ -159,12 +159,12 @@ def open_service(
     """
     lock = workspace.lock()
     known = workspace.project.tasks
-    embedding = open_embedding(workspace, lock, append)
+    gates = gates or gates_of(workspace)
+    embedding = open_embedding(workspace, lock, append, gates)
     named = tasks or [name for name in lock.tasks if name in known]
     wanted = [name for name in named if name not in embedding.steps]
     if not wanted and not embedding.steps:
         raise InputError("The lock holds no task of this project.", "Run `stepdown certify`.")
-    gates = gates or gates_of(workspace)
     steps = {}
     for name in wanted:
         task = workspace.project.task(name)

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from numpy import float32
     from numpy.typing import NDArray
 
+# What the static encoder reads in about a millisecond (0.1 ms a text, see its module); a batch
+# that takes longer would keep every other caller waiting.
+AT_ONCE_CHARACTERS = 2000
 NO_TOKENS = Usage(input_tokens=0, output_tokens=0)  # its price is by the hour
 
 
 class EncoderEmbedder:
-    """Embed in this process. `in_thread` keeps a slow encoder off the event loop."""
+    """Embed in this process. `in_thread` keeps a slow encoder off the event loop.
+
+    A fast one stays on it for a few short texts only: a batch goes to a thread as well.
+    """
 
     def __init__(
         self,
@@ -62,7 +68,7 @@ class EncoderEmbedder:
         """Nothing to let go of."""
 
     async def _vectors(self, texts: Sequence[str], timeout_s: float | None) -> NDArray[float32]:
-        if not self._in_thread:
+        if not self._in_thread and sum(map(len, texts)) <= AT_ONCE_CHARACTERS:
             return self._encoder.embed(texts)
         try:
             async with asyncio.timeout(timeout_s):
