@@ -75,12 +75,11 @@ def test_system_prompts_that_differ_are_left_open() -> None:
     assert contract.system is None
 
 
-def test_a_conversation_has_no_contract() -> None:
+def test_a_conversation_has_a_contract_of_many_turns() -> None:
     turns = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"))
-    assert (
-        infer_contract([LoggedCall(id=str(i), messages=turns, answer="d") for i in range(9)])
-        is None
-    )
+    found = infer_contract([LoggedCall(id=str(i), messages=turns, answer="d") for i in range(9)])
+    assert found is not None
+    assert (found.turns, found.user) == ("many", "{input}")
 
 
 def test_calls_without_content_or_with_errors_have_no_contract() -> None:

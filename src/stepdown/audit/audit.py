@@ -163,7 +163,9 @@ class _Running:
         home = merged({name: tally.calls for name, tally in self.templates.items()}, self.rules)
         steps: dict[str, Tally] = {}
         for template in sorted(self.templates):
-            steps.setdefault(home[template], Tally(self.rules)).merge(self.templates[template])
+            step = steps.setdefault(home[template], Tally(self.rules))
+            step.merge(self.templates[template])
+            step.templates.append(template)
         return list(steps.items())
 
     def _read(self, whole: Tally) -> WhatWasRead:
@@ -223,6 +225,7 @@ def _bill(name: str, tally: Tally, whole: Tally, rules: Rules) -> StepBill:
         advice=advise(kind, tally, found, rules),
         labels=found.labels if found else (),
         contract=contract,
+        templates=tuple(tally.templates),
     )
 
 

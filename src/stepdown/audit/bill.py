@@ -114,6 +114,7 @@ class StepBill(Struct, frozen=True, kw_only=True):
     advice: Advice
     labels: tuple[str, ...] = ()
     contract: Contract | None = None
+    templates: tuple[str, ...] = ()  # of a step that nobody named: what its calls are known by
 
     @property
     def calls_per_message(self) -> float | None:

@@ -13,8 +13,11 @@ from typing import Any
 import msgspec
 
 from stepdown.audit.rules import Rules
+from stepdown.audit.skeleton import joined, skeleton
 from stepdown.audit.tally import Seen
-from stepdown.core.contract import ANSWER, INPUT, Contract
+from stepdown.core.contract import ANSWER, INPUT, SYSTEM_ROLES, Contract
+from stepdown.core.pattern import OPEN, end_of, found_after, start_of
+from stepdown.core.request import Message
 from stepdown.core.usage_log import LoggedCall
 
 # A template ends and begins at a sign, so that letters which all inputs share stay in the input.
@@ -28,11 +31,14 @@ def infer_contract(
     """Return the contract that the calls of one step follow, None when they follow none.
 
     None: a call without content is left out; fewer than two are left, or the last message is not
-    the user's only one in nearly all calls (a conversation).
+    the user's in nearly all calls. Where other messages stand before it in more than a few calls
+    (turns, worked examples), the contract takes many turns.
     """
     limits = rules or Rules()
     seen = [content for content in map(_content, calls) if content is not None]
-    plain = [content for content in seen if _is_plain(content)]
+    single = [content for content in seen if _is_plain(content)]
+    many = len(single) < limits.matches * len(seen)
+    plain = [content for content in seen if _ends_with_user(content)] if many else single
     if len(plain) < 2 or len(plain) < limits.matches * len(seen):
         return None
     answers = [content.answer for content in plain]
@@ -40,6 +46,7 @@ def infer_contract(
         user=_user_template(plain, limits),
         system=_system(plain, limits),
         output=_output_template(answers, limits),
+        turns="many" if many else "one",
     )
     fits = sum(contract.take_input(content.messages) is not None for content in plain)
     return contract if fits >= limits.matches * len(plain) else None
@@ -84,17 +91,66 @@ def _is_plain(content: Seen) -> bool:
     return system and last.role == "user" and isinstance(last.content, str)
 
 
+def _ends_with_user(content: Seen) -> bool:
+    last = content.messages[-1]
+    return last.role == "user" and last.is_text
+
+
 def _system(plain: Sequence[Seen], rules: Rules) -> str | None:
-    prompts = Counter(" ".join(m.text for m in content.messages[:-1]) for content in plain)
+    """Return the system prompt, with open places where a variable of the caller's stands."""
+    prompts = Counter(system_of(content.messages) for content in plain)
     (prompt, count), *_ = sorted(prompts.items(), key=lambda item: (-item[1], item[0]))
-    return prompt if prompt and count >= rules.matches * len(plain) else None
+    if count >= rules.matches * len(plain):
+        return prompt or None
+    parts = skeleton(list(prompts))
+    said = sum(len(part.split()) for part in parts)
+    middle = sorted(len(text.split()) for text in prompts)[len(prompts) // 2]
+    return joined(parts) if said >= max(rules.fixed_words, rules.fixed * middle) else None
+
+
+def system_of(messages: Sequence[Message]) -> str:
+    """Return all that the system says in a request."""
+    return " ".join(m.text for m in messages if m.role in SYSTEM_ROLES)
 
 
 def _user_template(plain: Sequence[Seen], rules: Rules) -> str:
     texts = sorted({content.user for content in plain})
     if len(texts) < rules.template_inputs:
         return INPUT
-    return _around(texts, INPUT)
+    parts = skeleton(texts)
+    values = [slots for text in texts if (slots := _values(parts, text)) is not None]
+    if len(parts) < 2 or len(values) < rules.matches * len(texts):
+        return INPUT
+    place = _input_place(list(zip(*values, strict=True)))
+    marks = [INPUT if slot == place else OPEN for slot in range(len(parts) - 1)]
+    template = parts[0] + "".join(map("".join, zip(marks, parts[1:], strict=True)))
+    return template if template.count(INPUT) == 1 else INPUT
+
+
+def _values(parts: Sequence[str], text: str) -> tuple[str, ...] | None:
+    """Return what stands in the open places of a text, None where it is not of the template."""
+    at, found = start_of(parts[0], text), []
+    end = end_of(parts[-1], text)
+    for part in parts[1:-1]:
+        after = None if at is None else found_after(part.split(), text, at)
+        if at is None or after is None:
+            return None
+        found.append(text[at : after - len(part.strip())].strip())
+        at = after
+    if at is None or end is None or at > end:
+        return None
+    return (*found, text[at:end].strip())
+
+
+def _input_place(slots: Sequence[Sequence[str]]) -> int:
+    """Return which open place holds the input: of the most varied ones the longest, else the last.
+
+    Names, dates and worked examples repeat; the message that a step is about seldom does.
+    """
+    different = [len(set(values)) for values in slots]
+    varied = [slot for slot, n in enumerate(different) if 10 * n >= 9 * max(different)]
+    length = {slot: sum(map(len, slots[slot])) for slot in varied}
+    return max(slot for slot in varied if 3 * length[slot] >= 2 * max(length.values()))
 
 
 def _output_template(answers: Sequence[str], rules: Rules) -> str:

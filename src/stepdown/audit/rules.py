@@ -42,6 +42,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     `unseen`: Good-Turing chance of an answer never seen before, under which a set is bounded
     (Good, Biometrika 40, 1953: singletons over n). `label_words`: longest label. `stable_keys`:
     share of answers with the same JSON keys. `copied`: share of values that stand in the input.
+    `fixed`, `fixed_words`: the least that the fixed words of a system prompt with variables are, as
+    a share of a middling prompt and as a count.
     `rewritten`: share of an answer's words that are the input's, at a like length, for a polish.
     `shortened`: answer over input length under which prose is a summary. `long_prose_tokens`: a
     longer p95 answer is open-ended. `variable_values`: a place of a system prompt with more
@@ -57,6 +59,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     stable_keys: float = 0.9
     copied: float = 0.6
     rewritten: float = 0.6
+    fixed: float = 0.3
+    fixed_words: int = 4
     shortened: float = 0.35
     summary_input_chars: int = 1200
     long_prose_tokens: int = 700

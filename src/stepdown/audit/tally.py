@@ -83,6 +83,7 @@ class Tally:
         self.latency, self.input_length, self.output_length = Quantiles(), Quantiles(), Quantiles()
         self.sample: Sample[Seen] = Sample(rules.sample)
         self.answers: Counter[str] | None = Counter()
+        self.templates: list[str] = []
 
     def count(self, *, model: str | None, session: str | None, status: str, rule: str) -> None:
         """Count a call and what it is called by."""

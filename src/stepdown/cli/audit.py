@@ -12,10 +12,15 @@ from stepdown.cli.options import HERE, HtmlOption, JsonOption, ProjectOption
 from stepdown.cli.session import Session, session
 
 if TYPE_CHECKING:
+    from stepdown.audit.bill import AuditReport
     from stepdown.config.schema import AuditKeys
+    from stepdown.wiring.audit_writing import Wish
 
 
-def audit(
+WRITE = "Write a project"
+
+
+def audit(  # noqa: PLR0917 - options of a command line
     logs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,33 +34,91 @@ def audit(
         typer.Option("--map", metavar="FIELD=COLUMN", help="Where a table keeps what."),
     ] = None,
     html: HtmlOption = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Add the steps as tasks to stepdown.toml.", rich_help_panel=WRITE
+        ),
+    ] = False,
+    rows: Annotated[
+        int, typer.Option(min=20, help="Most rows of each eval set.", rich_help_panel=WRITE)
+    ] = 5000,
+    mask: Annotated[
+        bool,
+        typer.Option("--mask", help="Mask keys and personal data in them.", rich_help_panel=WRITE),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only show what --write would do.", rich_help_panel=WRITE),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Show what each step costs and which could step down, from the logs that you have.
 
     Reads OpenAI and Anthropic pairs and batches, LiteLLM, Langfuse, Helicone, OpenTelemetry spans
     and plain tables, packed or not, known by their content. Needs no key and no project.
+
+    With --write, the steps become tasks of a project with their contracts and eval sets, so that
+    `stepdown eval` runs next with no key: the logged answers are the references.
     """
     with session("audit", json=json) as talk:
         from stepdown.audit.document import audit_document
         from stepdown.wiring import auditing
+        from stepdown.wiring.audit_writing import Wish
         from stepdown.wiring.environment import Environment
         from stepdown.wiring.log_files import logs_of
 
         asked = _asked(logs, project)
+        columns = {**asked.columns, **_mapped(map_ or [])}
         report = auditing.run(
             logs_of(asked.logs, sys.stdin.buffer),
             today=Environment.current().today,
             step=step,
-            columns={**asked.columns, **_mapped(map_ or [])},
+            columns=columns,
             watch=_watch(talk),
         )
+        if write or dry_run:
+            wish = Wish(root=project, rows=rows, masked=mask, dry_run=dry_run)
+            _write(talk, report, asked.logs, wish, step=step, columns=columns)
         document = audit_document(report)
         if html is not None:
             from stepdown.adapters.render.html import write_html
 
             write_html(html, document)
         talk.finish(report, document)
+
+
+def _write(
+    talk: Session,
+    report: AuditReport,
+    logs: list[str],
+    wish: Wish,
+    *,
+    step: str | None,
+    columns: dict[str, str],
+) -> None:
+    """Write the project, show what changed, and end the command."""
+    from stepdown.errors import InputError
+    from stepdown.wiring.audit_writing import write_project
+    from stepdown.wiring.audit_written import written_document
+    from stepdown.wiring.environment import Environment
+    from stepdown.wiring.log_files import batches_of, files_of
+
+    if "-" in logs:
+        raise InputError(
+            "--write reads a log more than once, and standard input can be read once.",
+            "Put the log into a file.",
+        )
+    files = files_of(logs)
+    found = write_project(
+        report,
+        files,
+        lambda: batches_of(files, step=step, columns=columns),
+        wish,
+        today=Environment.current().today,
+    )
+    talk.print(found.diff)
+    talk.finish(found, written_document(found))
 
 
 def _asked(logs: list[str] | None, project: Path) -> AuditKeys:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.digest import digest
+from stepdown.core.pattern import OPEN, between, matches
 from stepdown.core.request import Message, encode_answer
 
 INPUT = "{input}"
@@ -72,7 +73,8 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     `system` is the caller's system prompt word for word (None: any). `user` is their last user
     message with `{input}` where the bare text stands. `output` is their answer with `{answer}`
     where the canonical answer stands; the rest of it is what their parser expects around it.
-    White space is not significant when a request is compared.
+    White space is not significant when a request is compared. `{*}` in `system` or `user` stands
+    for any text: a variable of the caller's prompt, such as a date or a name.
 
     `path` says where the bare text stands in the JSON that is found at `{input}`, as a dotted path
     of keys. With `turns = "many"` messages may stand before the last one: the conversation so far.
@@ -112,7 +114,7 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
         Where a conversation ends with the result of a tool there is no text: all of it is history.
         """
         system = [m.text for m in messages if m.role in SYSTEM_ROLES]
-        if self.system is not None and _squeeze(" ".join(system)) != _squeeze(self.system):
+        if self.system is not None and not matches(self.system, " ".join(system)):
             return None
         said = [m for m in messages if m.role not in SYSTEM_ROLES]
         if not said or (len(said) > 1 and self.turns == "one"):
@@ -125,14 +127,20 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
     def _text(self, last: Message) -> str | None:
         if last.role != "user" or not last.is_text:
             return None
-        found = _between(self.user, INPUT, last.text)
+        found = between(self.user, INPUT, last.text)
         return _at(self.path, found) if self.path and found is not None else found
 
     def wrap(self, text: str) -> tuple[Message, ...]:
-        """Return the messages that today's caller would send for a bare text."""
+        """Return the messages that today's caller would send for a bare text.
+
+        Nobody knows what their variables would hold: open places are left empty.
+        """
         held = _held(self.path, text) if self.path else text
-        said = (Message(role="user", content=self.user.replace(INPUT, held)),)
-        return said if self.system is None else (Message("system", self.system), *said)
+        user = self.user.replace(OPEN, "").replace(INPUT, held)
+        said = (Message(role="user", content=user),)
+        if self.system is None:
+            return said
+        return (Message("system", self.system.replace(OPEN, "")), *said)
 
     def render(self, answer: str) -> str:
         """Return a canonical answer in the shape that the caller parses."""
@@ -140,7 +148,7 @@ class Contract(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
 
     def parse(self, text: str) -> str | None:
         """Return the canonical answer inside a text of the caller's shape, or None."""
-        return _between(self.output, ANSWER, text)
+        return between(self.output, ANSWER, text, places=False)
 
 
 def _at(path: str, text: str) -> str | None:
@@ -164,30 +172,3 @@ def _held(path: str, text: str) -> str:
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda at: values.get(at[0], at[0]), template)
-
-
-def _between(template: str, mark: str, text: str) -> str | None:
-    """Return what stands at `mark`; white space around and inside the template may differ."""
-    if template == mark:
-        return text.strip()
-    before, after = (fixed.split() for fixed in template.split(mark))
-    head = _length(before, text)
-    tail = _length([word[::-1] for word in reversed(after)], text[::-1])
-    if head is None or tail is None or head + tail > len(text):
-        return None
-    return text[head : len(text) - tail].strip()
-
-
-def _length(words: Sequence[str], text: str) -> int | None:
-    """Return how much of the start of `text` the words take, None where they do not stand there.
-
-    One pattern over the whole text would take quadratic time on long runs of white space.
-    """
-    if not words:
-        return 0
-    found = re.match(r"\s*" + r"\s+".join(re.escape(word) for word in words), text)
-    return None if found is None else found.end()
-
-
-def _squeeze(text: str) -> str:
-    return " ".join(text.split())

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.contract import Contract
-from stepdown.core.request import Completion, ToolCall
+from stepdown.core.request import Completion, Message, ToolCall
 from stepdown.core.requesting import read_answer
 from stepdown.core.task import Task
 from stepdown.core.usage_log import LoggedCall
@@ -203,14 +203,16 @@ def from_call(call: LoggedCall, asked: LogAsked, source: str, line: int) -> Judg
     unusable = _unusable(call, asked)
     if unusable is not None:
         return turned(*unusable)
-    text = asked.contract.take_input(call.messages or ())
-    if text is None or not text.strip():
+    taken = asked.contract.take(call.messages or ())
+    text = None if taken is None else taken.text
+    if taken is None or text is None or not text.strip():
         said = (call.messages or ())[-1].text
         return turned("no match", "the request does not match the task's contract", said)
     reference = _answered(asked.task, call.answer or "")
     if reference is None:
         return turned("no answer", "the answer does not have the task's shape", call.answer or "")
-    whole = checked(asked.task, text, reference)
+    around = {"history": plain_messages(taken.history)} if taken.history else {}
+    whole = checked(asked.task, text, reference, around)
     if isinstance(whole, Wrong):
         return turned("no answer", whole.why, call.answer or "")
     return Candidate(
@@ -222,7 +224,27 @@ def from_call(call: LoggedCall, asked: LogAsked, source: str, line: int) -> Judg
         id=call.id,
         session=call.session,
         model=call.model,
+        around=around,
     )
+
+
+def plain_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Return messages as a row holds them: in the shape of the OpenAI chat API."""
+    return [_plain_message(message) for message in messages]
+
+
+def _plain_message(message: Message) -> dict[str, Any]:
+    plain: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        plain["tool_calls"] = [
+            {"id": one.id, "type": "function", "function": _function(one)}
+            for one in message.tool_calls
+        ]
+    return plain if message.tool_call_id is None else plain | {"tool_call_id": message.tool_call_id}
+
+
+def _function(call: ToolCall) -> dict[str, str]:
+    return {"name": call.name, "arguments": call.arguments}
 
 
 def _unusable(call: LoggedCall, asked: LogAsked) -> tuple[str, str] | None:
