@@ -230,3 +230,29 @@ def test_several_tasks_state_their_multiplicity() -> None:
     one = summed(three(100, 0, 0))
     assert "not divided" in eval_document([one, one]).footer
     assert eval_document([one]).footer == ""
+
+
+def test_a_stopped_tier_is_called_stopped_and_every_score_keeps_its_n_at_80_columns() -> None:
+    figures = summed(three(100, rule=10, small=4))
+    stopped = tuple(
+        replace(f, stopped="failed.", verdict="no_data") if f.tier == "rule" else f
+        for f in figures.tiers
+    )
+    shown = printed(replace(figures, tiers=stopped))
+    assert "failed." in shown
+    assert "failed.." not in shown
+    assert "stopped" in next(line for line in shown.splitlines() if line.startswith("rule"))
+    assert "Not shown" not in shown
+
+
+def test_a_scorer_that_raised_is_said_above_the_scores() -> None:
+    rows = [*column("small", [0.0] * 3, failure="scorer_error"), *column("big", [1.0] * 3)]
+    shown = printed(summed(rows, replace(TASK, tiers=("small", "big"))))
+    assert "The scorer raised, by answers: 3 of small." in shown
+
+
+def printed(summary: Summary) -> str:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    print_document(eval_document([summary]), console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()

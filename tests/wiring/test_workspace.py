@@ -14,6 +14,7 @@ from stepdown.core.task import Task
 from stepdown.errors import ConfigError, DataError, LockError
 from stepdown.wiring import certifying, eval_run
 from stepdown.wiring.environment import Environment
+from stepdown.wiring.evaluating import samples_in
 from stepdown.wiring.lockfile import check_task, read_lock, write_lock
 from stepdown.wiring.registry import Artifact, Registry
 from stepdown.wiring.workspace import PARTS, Workspace
@@ -38,6 +39,17 @@ def test_near_duplicates_stay_in_one_part(plain: Path) -> None:
     for part in PARTS:
         ids = {s.id for s in workspace.part(task, part)}
         assert {i.removesuffix("-twin") for i in ids} == {i for i in ids if "twin" not in i}
+
+
+def test_all_rows_need_no_split_so_one_group_is_enough_for_them(plain: Path) -> None:
+    lines = [{**row, "text": "one and the same"} for row in rows()]
+    (plain / "rows.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
+    workspace, task = opened(plain)
+    found = samples_in(workspace, task, PARTS)
+    assert len(found) == len(lines)
+    assert len({sample.group for sample in found}) == 1
+    with pytest.raises(DataError, match="they cannot fill the part"):
+        samples_in(workspace, task, ("tune",))
 
 
 def test_references_of_their_own_limit_a_task_to_their_rows(plain: Path) -> None:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
+from stepdown.evals.asking import SCORER_RAISED
 from stepdown.evals.summary import Summary, TierFigures
 
 RECORDED = "recorded: {said}; replayed, latency unknown, tokens estimated."
 RUN_DIGITS = 12  # of a run's digest: enough to name it
-TIER, COUNT = Column("tier"), Column("n", numeric=True, optional=True)
+TIER, COUNT = Column("tier"), Column("n", numeric=True)
 
 
 def eval_document(
@@ -48,6 +49,7 @@ def _section(summary: Summary, notes: Sequence[str]) -> Section:
         blocks=(
             Prose(decision.text, "warn" if decision.chosen is None else "good"),
             *_stopped(summary),
+            *_raised(summary),
             _scores(summary, notes),
             *(() if spread is None else (spread,)),
             _costs(summary),
@@ -60,12 +62,25 @@ def _stopped(summary: Summary) -> tuple[Prose, ...]:
     return tuple(
         Prose(
             f"{f.tier} was stopped after {summary.samples - f.unscored:,} of "
-            f"{summary.samples:,} samples: {f.stopped}.",
+            f"{summary.samples:,} samples: {f.stopped.rstrip('.')}.",
             "bad",
         )
         for f in summary.tiers
         if f.stopped is not None
     )
+
+
+def _raised(summary: Summary) -> tuple[Prose, ...]:
+    """Say on how many answers the scorer itself failed: their 0 is not the tier's fault."""
+    counts = [(f.tier, f.failures.get(SCORER_RAISED, 0)) for f in summary.tiers]
+    said = ", ".join(f"{count:,} of {tier}" for tier, count in counts if count)
+    if not said:
+        return ()
+    text = (
+        f"The scorer raised, by answers: {said}. These count 0 (on the ceiling's answer the "
+        "ceiling counts as right): `stepdown eval show --failures` names each error."
+    )
+    return (Prose(text, "bad"),)
 
 
 def _scores(summary: Summary, notes: Sequence[str]) -> Table:
@@ -143,6 +158,8 @@ def _plain_n(claim: Claim) -> Claim:
 
 
 def _verdict(figures: TierFigures) -> str:
+    if figures.stopped is not None and figures.verdict == "no_data":
+        return "stopped"
     if figures.verdict == "undecided" and figures.more_labels is not None:
         return f"not decidable: label about {figures.more_labels:,} more"
     names = {"undecided": "not decidable", "no_data": "no scores"}

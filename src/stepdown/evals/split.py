@@ -57,21 +57,27 @@ def split(
         ConfigError: the shares are not positive or do not add up to 1.
         DataError: there are too few groups to fill every part.
     """
+    return filled(divide(samples, shares, by_group=by_group, seed=seed))
+
+
+def divide(
+    samples: Sequence[Sample],
+    shares: Mapping[str, float],
+    *,
+    by_group: bool = True,
+    seed: int | None = None,
+) -> Split:
+    """Return the split as far as the groups reach: a part may be empty.
+
+    Raises:
+        ConfigError: the shares are not positive or do not add up to 1.
+    """
     _check(shares)
     data_digest = digest_of(samples)
     chosen = seed_from(data_digest) if seed is None else seed
     groups = group_samples(samples, by_group=by_group)
     part_of = _assign(samples, groups, shares, chosen)
     parts = {name: tuple(s for s in samples if part_of[groups[s.id]] == name) for name in shares}
-    empty = [name for name, part in parts.items() if not part]
-    if empty:
-        several = len(set(groups.values()))
-        raise DataError(
-            f"{len(samples)} rows fall into {several} group(s) of near-duplicates or of one group "
-            f"key: they cannot fill the part {empty[0]!r}.",
-            "A group stays in one part, so that no row is tested by its own twin. Add rows that "
-            "differ, use fewer parts, or leave the group key out where it says too little.",
-        )
     return Split(
         parts=parts,
         groups=groups,
@@ -79,6 +85,23 @@ def split(
         data_digest=data_digest,
         description=_describe(samples, groups, parts, by_group),
     )
+
+
+def filled(found: Split) -> Split:
+    """Return the split when every part holds samples.
+
+    Raises:
+        DataError: there are too few groups to fill every part.
+    """
+    empty = [name for name, part in found.parts.items() if not part]
+    if empty:
+        raise DataError(
+            f"{len(found.groups)} rows fall into {len(set(found.groups.values()))} group(s) of "
+            f"near-duplicates or of one group key: they cannot fill the part {empty[0]!r}.",
+            "A group stays in one part, so that no row is tested by its own twin. Add rows that "
+            "differ, use fewer parts, or leave the group key out where it says too little.",
+        )
+    return found
 
 
 def group_samples(samples: Sequence[Sample], *, by_group: bool = True) -> dict[str, str]:

@@ -131,7 +131,7 @@ def _question(workspace: Workspace, task: Task) -> Question:
         max_loss=task.promise.allowed_loss,
         delta=task.promise.delta,
         binary=is_binary(task),
-        seed=seed_from(workspace.whole_split.data_digest),
+        seed=seed_from(workspace.divided.data_digest),
         floor=task.promise.floor,
     )
 

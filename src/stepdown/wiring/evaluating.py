@@ -117,6 +117,8 @@ def _told(task: Task, outcome: Outcome) -> Outcome:
 
 def samples_in(workspace: Workspace, task: Task, parts: Sequence[str]) -> tuple[Sample, ...]:
     """Return the task's samples of some parts."""
+    if set(parts) == set(PARTS["all"]):
+        return workspace.whole(task)
     return tuple(sample for part in parts for sample in workspace.part(task, part))
 
 

@@ -48,7 +48,7 @@ def samples_of(
 def described(workspace: Workspace) -> str:
     """Return how the rows were told apart."""
     if not is_large(workspace):
-        return workspace.whole_split.description
+        return workspace.divided.description
     return (
         f"a file above {LARGE_BYTES / 1e6:,.0f} MB is walked: parts by a digest of the group key "
         "or the text; equal texts stay together, near-duplicates are not looked for"

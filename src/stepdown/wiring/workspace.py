@@ -280,6 +280,13 @@ class Workspace:
         All tasks share it, so that no step is tested on a message that another step of the
         pipeline was trained on.
         """
+        from stepdown.evals.split import filled  # numpy, which a gateway does without
+
+        return filled(self.divided)
+
+    @cached_property
+    def divided(self) -> Split:
+        """The same, as far as the groups reach: who takes all rows needs no part to be filled."""
         keys = self.project.data
         if keys is None:
             raise ConfigError("stepdown.toml has no [data].", "Name the labelled rows there.")
@@ -299,13 +306,19 @@ class Workspace:
                 f"{keys.path} holds no rows with {keys.id!r} and {keys.input!r}.",
                 "An eval needs labelled rows; see [data] in stepdown.toml.",
             )
-        from stepdown.evals.split import split  # numpy, which a gateway does without
+        from stepdown.evals.split import divide
 
-        return split(rows, keys.shares, by_group=keys.group is not None)
+        return divide(rows, keys.shares, by_group=keys.group is not None)
 
     def part(self, task: Task, part: str) -> tuple[Sample, ...]:
         """Return the task's samples of one part, each with the group that the split gave it."""
-        found = self.whole_split
+        return self._inside(task, self.whole_split, part)
+
+    def whole(self, task: Task) -> tuple[Sample, ...]:
+        """Return the task's samples of all parts, grouped as in the split."""
+        return tuple(s for part in PARTS for s in self._inside(task, self.divided, part))
+
+    def _inside(self, task: Task, found: Split, part: str) -> tuple[Sample, ...]:
         inside = {sample.id for sample in found.parts[part]}
         mine = [sample for sample in self.samples(task) if sample.id in inside]
         from stepdown.evals.split import regrouped
