@@ -10,7 +10,7 @@ from scipy import stats
 
 from stepdown.errors import InputError
 from stepdown.evals.decision import Evidence, Question, decide_on
-from stepdown.evals.plan import Rates, assumed_rates, needed, seen_rates
+from stepdown.evals.plan import Rates, assumed_rates, needed, seen_rates, tied
 
 
 def question(**more: float | None) -> Question:
@@ -72,10 +72,28 @@ def test_a_floor_near_the_score_needs_more_rows_than_the_loss_alone() -> None:
 
 def test_rows_in_groups_count_for_less() -> None:
     alone = Rates(minus=0.05, plus=0.05, score=0.9, ceiling=0.9)
-    tied = Rates(minus=0.05, plus=0.05, score=0.9, ceiling=0.9, effect=3.0)
-    free, bound = (needed(r, question(max_loss=0.1), 1, 300) for r in (alone, tied))
+    bound_up = Rates(minus=0.05, plus=0.05, score=0.9, ceiling=0.9, effect=3.0, grouped=True)
+    free, bound = (needed(r, question(max_loss=0.1), 1, 300) for r in (alone, bound_up))
     assert (bound.rows or 0) > 2.5 * (free.rows or 0)
     assert bound.test == "betting"
+
+
+def test_assumed_rates_of_rows_in_groups_take_the_groups_for_all_alike() -> None:
+    alone = assumed_rates(0.9, 0.9, 0.1)
+    assert tied(alone, ["a", "b", None, None]) == alone
+    found = tied(alone, ["a"] * 4 + ["b"] * 2 + [None] * 2)
+    assert (found.effect, found.grouped) == (pytest.approx((16 + 4 + 2) / 8), True)
+    one_group = needed(tied(alone, ["a"] * 300), question(), 1, 300)
+    assert (one_group.today or 0.0) < 0.05, "300 rows of one group decide nothing"
+
+
+def test_rows_in_groups_are_planned_by_the_test_that_eval_runs_on_groups() -> None:
+    scores = [1.0] * 30 + [0.0] * 2
+    rates = seen_rates(
+        Evidence(tier="s", scores=scores, ceiling=scores, groups=["a", "a", *map(str, range(30))])
+    )
+    assert rates.effect == 1.0
+    assert needed(rates, question(), 1, 32).test == "betting"
 
 
 def test_seen_rates_leave_room_for_a_loss_that_was_not_seen() -> None:

@@ -7,9 +7,12 @@ come from kept calls or are assumed; whoever shows a plan says which.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepdown.errors import InputError
 from stepdown.evals.decision import EXACT_PLAN_ROWS, Evidence, Question, design_effect
@@ -26,7 +29,8 @@ class Rates(Struct, frozen=True, kw_only=True):
 
     `minus` and `plus` are the shares of rows that score 1 less and 1 more; graded scores count as
     a 0/1 pair with the same mean and variance. `n` rows told it, 0 for an assumption; `effect` is
-    how many rows in groups count as one (Kish 1965).
+    how many rows in groups count as one (Kish 1965); `grouped` that there are groups at all, which
+    takes another test.
     """
 
     minus: float
@@ -35,6 +39,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     ceiling: float
     n: int = 0
     effect: float = 1.0
+    grouped: bool = False
 
     @property
     def discordance(self) -> float:
@@ -101,7 +106,22 @@ def seen_rates(each: Evidence) -> Rates:
         ceiling=float(np.mean(each.ceiling)),
         n=n,
         effect=design_effect(gap, each.groups),
+        grouped=each.groups is not None,
     )
+
+
+def tied(rates: Rates, groups: Sequence[str | None]) -> Rates:
+    """Return assumed rates for rows in groups, which are thought to be all alike within a group.
+
+    That is the most that groups can cost: Kish (1965), intraclass correlation 1, sum of squared
+    sizes over the sum of sizes. A row without a group stands alone.
+    """
+    sizes = Counter(group for group in groups if group is not None)
+    if all(size == 1 for size in sizes.values()):
+        return rates
+    alone = groups.count(None)
+    effect = (alone + sum(size**2 for size in sizes.values())) / len(groups)
+    return replace(rates, effect=effect, grouped=True)
 
 
 def needed(
@@ -135,7 +155,7 @@ def needed(
 
 
 def _test(rates: Rates, asked: Question) -> Literal["exact", "betting"]:
-    return "exact" if asked.binary and rates.effect == 1.0 else "betting"
+    return "exact" if asked.binary and not rates.grouped else "betting"
 
 
 def _planned(rates: Rates, asked: Question, delta: float, power: float, test: str) -> LabelsNeeded:

@@ -89,7 +89,12 @@ def _basis(one: EvalPlan) -> list[str]:
     effects = [c for c in one.candidates if c.rates.effect > 1.0]
     if effects:
         worst = max(c.rates.effect for c in effects)
-        found.append(f"Rows in groups count for less: {worst:.1f} of them as one (Kish 1965).")
+        found.append(f"Rows in groups count for less: {worst:.2f} of them as one (Kish 1965).")
+    if any(c.basis == "assumed" and c.rates.grouped for c in one.candidates):
+        found.append(
+            f"{one.groups:,} groups: where it is assumed, rows of a group are thought all alike, "
+            "the most that groups can cost; a pilot measures it."
+        )
     return found
 
 

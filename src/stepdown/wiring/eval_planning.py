@@ -17,7 +17,7 @@ from stepdown.errors import InputError
 from stepdown.evals.asking import ask_of
 from stepdown.evals.dataset import Sample
 from stepdown.evals.decision import Evidence, Question
-from stepdown.evals.plan import POWER, Needed, Rates, assumed_rates, needed, seen_rates
+from stepdown.evals.plan import POWER, Needed, Rates, assumed_rates, needed, seen_rates, tied
 from stepdown.evals.survey import as_text
 from stepdown.wiring.evaluating import at_once, ready, samples_in
 from stepdown.wiring.kept import Kept, kept_answers
@@ -148,7 +148,7 @@ def _candidate(
 ) -> Candidate:
     rates = None if assumed.said else _seen(task, tier, samples, kept)
     basis: Literal["kept", "assumed"] = "assumed" if rates is None else "kept"
-    thought = rates or rates_from(assumed)
+    thought = rates or tied(rates_from(assumed), [sample.group for sample in samples])
     found = needed(thought, asked, candidates, len(samples), power=power)
     return Candidate(tier=tier, rates=thought, basis=basis, needed=found)
 
