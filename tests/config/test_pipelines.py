@@ -101,6 +101,24 @@ def test_a_pipeline_that_could_not_be_certified_is_refused(
     assert hint in error.hint
 
 
+EMBED = """
+[tiers.vectors]
+model = "encoder:static-minilm-256"
+
+[tasks.find]
+kind = "embed"
+tiers = ["vectors"]
+scorer = { name = "recall_at_k", corpus = "documents.jsonl" }
+"""
+
+
+def test_a_vector_is_no_step_of_a_promised_pipeline(tmp_path: Path) -> None:
+    text = GOOD.replace('"polish"]', '"polish", "find"]', 1)
+    error = refusal(tmp_path, text + EMBED)
+    assert "the step 'find' is an embed task" in error.message
+    assert "mere list" in error.hint
+
+
 def test_a_task_has_one_promised_pipeline(tmp_path: Path) -> None:
     error = refusal(tmp_path, GOOD + '[pipelines.other]\nsteps = ["draft"]\n')
     assert "the task 'draft' is in 'support' and 'other'" in error.message

@@ -67,3 +67,10 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_rows_before_a_broken_line_are_read_without_reading_on(tmp_path: Path) -> None:
     rows = read_rows(written(tmp_path / "a.jsonl", '{"a": 1}\nbroken\n'))
     assert next(rows) == (1, {"a": 1})
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_a_file_in_utf_16_is_named_as_such(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"id": "1"}\n', encoding="utf-16")
+    with pytest.raises(DataError, match=r"is in UTF-16"):
+        list(read_rows(tmp_path / name))

@@ -64,6 +64,11 @@ def _check_steps(
                 f"{where}: the step {step!r} has `thresholds` set by hand, which are not tested.",
                 "Remove them, or write the pipeline as a mere list, which promises nothing.",
             )
+        if tasks[step].kind == "embed":
+            raise ConfigError(
+                f"{where}: the step {step!r} is an embed task, and a vector answers no message.",
+                "Leave it out, or write the pipeline as a mere list, which promises nothing.",
+            )
         seen[step] = name
 
 

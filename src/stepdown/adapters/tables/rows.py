@@ -5,6 +5,7 @@ It does not know what the columns mean. Parquet has no lines: its rows are count
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from stepdown.errors import DataError
 
 Row = tuple[int, dict[str, Any]]
 BATCH_ROWS = 4096
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -26,11 +28,19 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     reader = _reader(path)
     try:
+        _refuse_utf_16(path)
         yield from reader(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error.reason}.", "Save it as UTF-8.") from error
+
+
+def _refuse_utf_16(path: Path) -> None:
+    """Raise a DataError for a file that begins as UTF-16: what PowerShell and Excel write."""
+    with path.open("rb") as file:
+        if file.read(2) in UTF_16_MARKS:
+            raise DataError(f"{path} is in UTF-16.", "Save it as UTF-8.")
 
 
 def kind_of(path: Path) -> str:
