@@ -245,6 +245,18 @@ def test_a_stopped_tier_is_called_stopped_and_every_score_keeps_its_n_at_80_colu
     assert "Not shown" not in shown
 
 
+def test_n_is_that_of_the_score_and_pairs_stand_apart_where_they_are_fewer() -> None:
+    rows = [*column("small", [1.0] * 30), *column("big", [1.0] * 20 + [None] * 10)]
+    found = summed(rows, replace(TASK, tiers=("small", "big")))
+    table = next(b for b in eval_document([found]).sections[0].blocks if isinstance(b, Table))
+    names = [column.title for column in table.columns]
+    small = dict(zip(names, table.rows[0], strict=True))
+    assert [getattr(small[name], "value", None) for name in ("n", "pairs")] == [30, 20]
+    whole = summed(three(100, rule=10, small=4))
+    table = next(b for b in eval_document([whole]).sections[0].blocks if isinstance(b, Table))
+    assert "pairs" not in [column.title for column in table.columns]
+
+
 def test_a_scorer_that_raised_is_said_above_the_scores() -> None:
     rows = [*column("small", [0.0] * 3, failure="scorer_error"), *column("big", [1.0] * 3)]
     shown = printed(summed(rows, replace(TASK, tiers=("small", "big"))))

@@ -88,9 +88,10 @@ def _scores(summary: Summary, notes: Sequence[str]) -> Table:
     columns = (
         TIER,
         Column("score", numeric=True),
+        COUNT,
         *((Column("of all rows", numeric=True),) if of_all else ()),
         Column("against the ceiling", numeric=True),
-        COUNT,
+        *((Column("pairs", numeric=True),) if _apart(summary) else ()),
         *((Column("floor"),) if summary.floor_given else ()),
         Column("verdict"),
     )
@@ -98,20 +99,26 @@ def _scores(summary: Summary, notes: Sequence[str]) -> Table:
     return Table(
         title=f"Score by {summary.scorer}, 0 to 1",
         columns=columns,
-        rows=tuple(_score_row(f, of_all, summary.floor_given) for f in summary.tiers),
+        rows=tuple(_score_row(summary, f, of_all) for f in summary.tiers),
         notes=(*basis, *notes, *_recorded(summary)),
     )
 
 
-def _score_row(figures: TierFigures, of_all: bool, floor: bool) -> tuple[Cell, ...]:
+def _apart(summary: Summary) -> bool:
+    """Say whether a score is over other rows than its difference to the ceiling."""
+    return any(f.score.n != f.paired for f in summary.tiers)
+
+
+def _score_row(summary: Summary, figures: TierFigures, of_all: bool) -> tuple[Cell, ...]:
     whole = figures.score_of_all or figures.score
     return (
         figures.tier,
         _plain_n(figures.score),
+        Claim(figures.score.n, "count"),
         *((_plain_n(whole),) if of_all else ()),
         None if figures.difference is None else _plain_n(figures.difference),
-        Claim(figures.paired, "count"),
-        *((FLOOR_WORDS.get(figures.floor_verdict or ""),) if floor else ()),
+        *((Claim(figures.paired, "count"),) if _apart(summary) else ()),
+        *((FLOOR_WORDS.get(figures.floor_verdict or ""),) if summary.floor_given else ()),
         _verdict(figures),
     )
 
