@@ -16,6 +16,7 @@ from msgspec import Struct
 
 Known = Callable[[str], float | None]
 TRIAGE = "triage"
+DRAW = "draw"
 SIZE = "prompt.characters"  # the length of the bare input, known before any call
 
 

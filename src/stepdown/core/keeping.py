@@ -5,7 +5,7 @@ Pure: whoever writes a trace anywhere asks here first. It does not know where tr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
@@ -35,16 +35,19 @@ class Keeping(Struct, frozen=True):
 
 def without_texts(trace: Trace) -> Trace:
     """Return a trace with no part of the input or of any answer in it."""
-    attempts = tuple(_bare(attempt) for attempt in trace.attempts)
-    return msgspec.structs.replace(trace, attempts=attempts, input=None, answer=None)
+    return msgspec.structs.replace(trace, attempts=bare(trace.attempts), input=None, answer=None)
 
 
 def shadow_without_texts(shadow: Shadow) -> Shadow:
     """Return a shadow run with no text in it."""
-    attempts = tuple(_bare(attempt) for attempt in shadow.attempts)
     return msgspec.structs.replace(
-        shadow, attempts=attempts, input=None, answer=None, caller_answer=None
+        shadow, attempts=bare(shadow.attempts), input=None, answer=None, caller_answer=None
     )
+
+
+def bare(attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
+    """Return attempts with no part of an answer in them."""
+    return tuple([_bare(attempt) for attempt in attempts])
 
 
 def _bare(attempt: Attempt) -> Attempt:

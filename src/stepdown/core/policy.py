@@ -163,6 +163,11 @@ class Policy(Struct, frozen=True, dict=True, forbid_unknown_fields=True):
         """The rows by their state."""
         return {row.called: row for row in self.rows}
 
+    @cached_property
+    def polishes(self) -> bool:
+        """Whether any row has a draft polished."""
+        return any(action.kind == "polish" for row in self.rows for action in row.actions)
+
     @property
     def ceiling(self) -> str:
         """The strongest tier."""

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.chat import plain_tool
+from stepdown.core.contract import Prompt
 from stepdown.core.request import (
     Capabilities,
     Completion,
@@ -62,6 +63,8 @@ def request_for(
     *,
     context: Context = Context(),
     capabilities: Capabilities | None = None,
+    messages: tuple[Message, ...] | None = None,
+    weighed: bool = True,
 ) -> Request:
     """Return the request that carries the bare `text` of one input to `tier`.
 
@@ -70,22 +73,22 @@ def request_for(
     tools are the task's; a tier whose prompt tells of the tools in words is asked for JSON. Token
     log-probabilities are asked for where `capabilities` has them and they are the evidence; a
     tier that gives a distribution over labels needs none. Eval and serving must both hand over
-    the model's own capabilities.
+    the model's own capabilities. `messages` are a caller's own, for a tier that has no prompt;
+    of an answer that is not `weighed` nobody reads log-probabilities.
     """
     prompt = task.prompt_for(tier)
     able = capabilities or Capabilities()
-    told = able.logprobs and not (task.labels and able.labels)
+    told = weighed and able.logprobs and not (task.labels and able.labels)
     tools = tools_of(task, context)
     in_words = prompt is not None and prompt.tells_tools
     listed = encode_answer([plain_tool(tool) for tool in tools]) if in_words else ""
-    messages = (
-        task.contract.wrap(text) if prompt is None else prompt.messages(text, task.labels, listed)
-    )
+    if prompt is not None or messages is None:
+        messages = _in_context(_prompted(task, prompt, text, listed), text, context)
     return Request(
         id=request_id,
         task=task.name,
         input=text,
-        messages=_in_context(messages, text, context),
+        messages=messages,
         labels=task.labels,
         schema=calls_schema(tools) if in_words and tools else task.schema,
         tools=() if in_words else tools,
@@ -93,6 +96,13 @@ def request_for(
         logprobs=told,
         top_logprobs=BRANCHES if told and task.labels else 0,
     )
+
+
+def _prompted(task: Task, prompt: Prompt | None, text: str, tools: str) -> tuple[Message, ...]:
+    """Return the tier's own prompt around a text, or what today's caller would send."""
+    if prompt is None:
+        return task.contract.wrap(text)
+    return prompt.messages(text, task.labels, tools)
 
 
 def tools_of(task: Task, context: Context) -> tuple[Tool, ...]:

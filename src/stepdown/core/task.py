@@ -32,6 +32,7 @@ TEXTS: tuple[TaskKind, ...] = ("draft", "polish", "summarise")
 Place = Literal["embedded", "self_hosted", "hosted_open", "vendor"]
 Finish = Literal["always", "when_unsure", "never"]
 PLACES: tuple[Place, ...] = ("embedded", "self_hosted", "hosted_open", "vendor")
+_RANK = {place: rank for rank, place in enumerate(PLACES)}
 
 
 MAIN = ("max_loss", "floor", "min_score", "min_agreement", "max_disagreement", "max_error_cost")
@@ -197,4 +198,4 @@ class Task(Struct, frozen=True, kw_only=True):
 
 def within(place: Place, boundary: Place) -> bool:
     """Tell whether a tier at `place` may see data that must stay inside `boundary`."""
-    return PLACES.index(place) <= PLACES.index(boundary)
+    return _RANK[place] <= _RANK[boundary]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -35,13 +36,13 @@ class Books:
         self.outside = self.outside or decision.outside_guarantee
         if not self.attempts:
             return
-        last = self.attempts[-1]
+        last, derived = self.attempts[-1], self._derived(decision)
         self.attempts[-1] = msgspec.structs.replace(
             last,
             decision=str(decision.action),
             reason=decision.reason,
             threshold=decision.threshold,
-            signals={**last.signals, **self._derived(decision)},
+            signals={**last.signals, **derived} if derived else last.signals,
         )
 
     def _derived(self, decision: Decision) -> dict[str, float | None]:
@@ -74,10 +75,12 @@ class Books:
         except asyncio.CancelledError:
             self.failed(tier, kind, why, CUT, "cancelled")
             raise
-        price = self.step.tiers[tier].price
-        attempt = self.begun(tier, kind, why, started)
-        return done, msgspec.structs.replace(
-            attempt,
+        price = place.price
+        return done, self.begun(
+            tier,
+            kind,
+            why,
+            started,
             latency_s=done.latency_s,
             first_token_s=done.first_token_s,
             cost_usd=None if done.unpriced else price.cost_usd(done.usage, done.latency_s),
@@ -90,8 +93,11 @@ class Books:
     def bought(self, name: str, tier: str, why: str, started_at: str, done: Purchase) -> None:
         """Book a signal that was bought, whatever came of it."""
         self.book(
-            msgspec.structs.replace(
-                self.begun(tier, "buy", why, started_at),
+            self.begun(
+                tier,
+                "buy",
+                why,
+                started_at,
                 latency_s=done.latency_s,
                 cost_usd=done.cost_usd,
                 cost_basis=self.step.tiers[tier].price.basis,
@@ -118,10 +124,12 @@ class Books:
         One that `began` to answer was not refused, whatever it says.
         """
         self.error = error
-        attempt = self.begun(tier, kind, why, self.now())
         self.book(
-            msgspec.structs.replace(
-                attempt,
+            self.begun(
+                tier,
+                kind,
+                why,
+                self.now(),
                 cost_usd=0.0 if error.free and not began else None,
                 retries=error.retries,
                 failure=failure or error.kind,
@@ -129,8 +137,8 @@ class Books:
             )
         )
 
-    def begun(self, tier: str, kind: str, why: str, started_at: str) -> Attempt:
-        """Return the next attempt as it begins."""
+    def begun(self, tier: str, kind: str, why: str, started_at: str, **known: Any) -> Attempt:
+        """Return the next attempt as it begins, with what is `known` of it besides."""
         number = len(self.attempts) + 1
         return Attempt(
             id=f"{self.request_id}/{number}",
@@ -141,6 +149,7 @@ class Books:
             why=why,
             started_at=started_at,
             tier_digest=self.step.models[tier].digest,
+            **known,
         )
 
     def book(self, attempt: Attempt) -> None:

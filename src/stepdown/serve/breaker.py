@@ -38,6 +38,9 @@ class Breaker(Struct, frozen=True):
         return 0.0 if self.opened_s is None else max(0.0, self.opened_s + open_s - now_s)
 
 
+_HEALTHY = Breaker()
+
+
 def begun(breaker: Breaker) -> Breaker:
     """Return the breaker with an admitted call under way; while not closed, it is the probe."""
     return breaker if breaker.opened_s is None else replace(breaker, probing=True)
@@ -45,7 +48,7 @@ def begun(breaker: Breaker) -> Breaker:
 
 def succeeded(breaker: Breaker, *, probe: bool) -> Breaker:
     """Return the breaker after a call succeeded; while open only the probe's word counts."""
-    return Breaker() if breaker.opened_s is None or probe else breaker
+    return _HEALTHY if breaker.opened_s is None or probe else breaker
 
 
 def failed(breaker: Breaker, now_s: float, threshold: int, *, probe: bool) -> Breaker:

@@ -145,7 +145,7 @@ class Cascade:
         for name in self.step.policy.tiers:
             if (why := self.step.out_of_reach(name)) is not None:
                 self.walk.down(name, why)
-            elif not self.step.models[name].capabilities.polish:
+            elif self.step.policy.polishes and not self.step.models[name].capabilities.polish:
                 self.walk.down(f"polish {name}", "unavailable")
 
     @property
@@ -228,18 +228,19 @@ class Cascade:
 
     def request(self, tier: str, text: str) -> Request:
         """Return what a tier is asked: its own prompt, or what the caller wrote."""
-        task, asked = self.step.task, self.asked
-        able = self.step.models[tier].capabilities
         request = request_for(
-            task, tier, self.request_id, text, context=self.context, capabilities=able
+            self.step.task,
+            tier,
+            self.request_id,
+            text,
+            context=self.context,
+            capabilities=self.step.models[tier].capabilities,
+            messages=self.messages,
+            weighed=tier in self.step.weighed,
         )
-        if request.logprobs and tier not in self.step.weighed:
-            request = msgspec.structs.replace(request, logprobs=False, top_logprobs=0)
-        if self.messages is None or (asked is None and task.prompt_for(tier) is not None):
+        if self.messages is None or self.asked is None:
             return request
-        if asked is None:
-            return msgspec.structs.replace(request, messages=self.messages, max_tokens=None)
-        return as_asked(request, self.messages, asked)
+        return as_asked(request, self.messages, self.asked)
 
     def understood(self, tier: str, done: Completion) -> Answer:
         """Return the answer in a completion; of a request that is passed on, as it came."""
@@ -278,9 +279,10 @@ class Cascade:
             )
         )
         named = {f"{tier}.{name}": value for name, value in signals.items()}
+        named[confidence_of(tier)] = confidence
         is_compared = self.step.compares and answer.text is not None
         key = answer_key(answer.text or "") if is_compared else None
-        self.walk.answered(tier, {**named, confidence_of(tier): confidence}, answer.failure, key)
+        self.walk.answered(tier, named, answer.failure, key)
 
     def read(self, tier: str, done: Completion, answer: str | None) -> dict[str, float | None]:
         """Return everything that can be read off an answer for nothing.
@@ -288,7 +290,8 @@ class Cascade:
         The text of an answer that cannot be used is read as it came: so outcomes hold it.
         """
         task, text = self.step.task, done.text if answer is None else answer
-        signals = read_signals(done, task, tier, answer) | answer_signals(task, self.text, text)
+        signals = read_signals(done, task, tier, answer)
+        signals |= answer_signals(task, self.text, text)
         if tier in self.step.shapes:
             found = shape_signals(self.text, text)
             signals |= {n: v for n, v in found.items() if f"{tier}.{n}" in self.step.reads}

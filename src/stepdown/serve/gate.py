@@ -72,6 +72,8 @@ class Gate:
     @property
     def is_down(self) -> bool:
         """Whether a call would be turned away because the tier failed too often."""
+        if self._breaker.opened_s is None:
+            return False
         return not self._breaker.admits(self._seconds(), self.limits.breaker_s)
 
     @property
@@ -91,7 +93,8 @@ class Gate:
 
     def retried(self, times: int) -> None:
         """Count further tries within a call."""
-        self._counts["retries"] += times
+        if times:
+            self._counts["retries"] += times
 
     def reading(self) -> Reading:
         """Return what was counted."""

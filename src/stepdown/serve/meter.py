@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -104,6 +105,7 @@ class Meter:
     def __init__(self) -> None:
         self.counted = Counted(sums={}, times={})
         self._ways: dict[_Route, _Way] = {}
+        self._responses: Counter[tuple[str, int]] = Counter()
         self._lock = threading.Lock()
 
     def trace(self, trace: Trace) -> None:
@@ -122,6 +124,8 @@ class Meter:
         return self._ways.setdefault(route, _Way(len(route[-1])))
 
     def _expand(self, into: Meter) -> None:
+        for (called, status), n in self._responses.items():
+            into.sum("responses", n, called, str(status))
         for (task, by, arm, outside, attempts), way in self._ways.items():
             into.sum("requests", way.n, task, by, arm)
             into.merge("request_seconds", way.times, task, by)
@@ -157,7 +161,7 @@ class Meter:
     def response(self, route: str, status: int) -> None:
         """Count an HTTP response; `route` is one of the gateway's, never a path as it came."""
         with self._lock:
-            self._one("responses", route, str(status))
+            self._responses[route, status] += 1
 
     def copy(self) -> Counted:
         """Return the counts as they are now."""
@@ -191,7 +195,7 @@ def _route(trace: Trace) -> _Route:
         trace.answered_by or "none",
         trace.arm or "policy",
         trace.outside_guarantee or "",
-        tuple((a.tier, a.kind, a.failure or "ok", a.why) for a in trace.attempts),
+        tuple([(a.tier, a.kind, a.failure or "ok", a.why) for a in trace.attempts]),
     )
 
 

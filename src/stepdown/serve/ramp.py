@@ -61,7 +61,8 @@ class Ramp:
         session = self.session(call)
         exposure = self.exposure(name)
         arm = arm_of(exposure, self.seed(name), session or call.id)
-        plan = replace(plan, arm=arm, session=session)
+        if arm is not None or session is not None:
+            plan = replace(plan, arm=arm, session=session)
         if arm != "today":
             return self._stayed(plan, session)
         beside = plan.step if shadowed(exposure, self.seed(name), call.id) else None
@@ -103,7 +104,14 @@ class Ramp:
             self._begun[key] = begun_at(step.policy, tier)
         return self._begun[key]
 
-    def after(self, call: Call, plan: Plan, outcome: Outcome, trace: Trace, drawn: float) -> None:
+    def after(
+        self,
+        call: Call,
+        plan: Plan,
+        outcome: Outcome,
+        trace: Trace,
+        drawn: Callable[[], float],
+    ) -> None:
         """Note where a conversation stands, and offer the answer to be shadowed."""
         by, done = outcome.answered_by, outcome.completion
         if by is None or done is None:
@@ -117,7 +125,7 @@ class Ramp:
                 step=plan.shadow,
                 text=plan.text,
                 trace_id=trace.id,
-                draw=drawn,
+                draw=drawn(),
                 messages=plan.messages,
                 tier=by,
                 completion=done,

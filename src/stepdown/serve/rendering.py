@@ -11,6 +11,7 @@ from stepdown.core.tool_answer import tool_calls
 from stepdown.serve.planning import Plan
 
 _DECODING = ("max_tokens", "temperature", "top_p", "seed", "stop", "tool_choice", "parallel_tools")
+_UNSET = Asked()
 _ONLY_OPENAI = ("seed",)  # what the Anthropic wire has no word for
 
 
@@ -70,5 +71,4 @@ def ignored(call: Call, plan: Plan, able: Capabilities | None) -> tuple[str, ...
 
 
 def _set_among(names: tuple[str, ...], asked: Asked) -> tuple[str, ...]:
-    unset = Asked()
-    return tuple(name for name in names if getattr(asked, name) != getattr(unset, name))
+    return tuple([name for name in names if getattr(asked, name) != getattr(_UNSET, name)])

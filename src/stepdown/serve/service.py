@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from stepdown.core.call import Call, Choice, EmbedCall, EmbedReply, Reply
 from stepdown.core.decide import Decision
+from stepdown.core.derived import DRAW
 from stepdown.core.digest import draw, seed_from
-from stepdown.core.keeping import Keeping, without_texts
+from stepdown.core.keeping import Keeping, bare
 from stepdown.core.lock import Lock
 from stepdown.core.outline import outline
 from stepdown.core.policy import Action
@@ -136,13 +138,18 @@ class Service:
 
     def _cascades(self, call: Call, plan: Plan) -> list[Cascade]:
         """Return as many walks as answers are asked for: nearly always one."""
-        names = [call.id, *(f"{call.id}.{number}" for number in range(2, call.asked.n + 1))]
-        return [self._cascade(call, plan, name) for name in names]
+        first = self._cascade(call, plan, call.id)
+        more = [f"{call.id}.{number}" for number in range(2, call.asked.n + 1)]
+        return [first, *(self._cascade(call, plan, name) for name in more)]
 
     def _cascade(self, call: Call, plan: Plan, name: str) -> Cascade:
-        step, said = plan.step, (plan.messages, plan.asked, self._clock, plan.context)
-        known = {"draw": self._drawn(call, plan), **step.foretold(plan.text, call.hints.segment)}
-        made = Cascade(step, plan.text, name, known, *said)
+        step = plan.step
+        known = step.foretold(plan.text, call.hints.segment)
+        if step.draws:
+            known[DRAW] = self._drawn(call, plan)
+        made = Cascade(
+            step, plan.text, name, known, plan.messages, plan.asked, self._clock, plan.context
+        )
         made.shape = plan.shape
         return made
 
@@ -164,14 +171,15 @@ class Service:
     def _keep(self, call: Call, plan: Plan, outcome: Outcome, start: float) -> Trace:
         trace = self._trace(call, plan, outcome, start)
         self._append(trace)
-        self.ramp.after(call, plan, outcome, trace, self._drawn(call, plan))
+        self.ramp.after(call, plan, outcome, trace, partial(self._drawn, call, plan))
         return trace
 
     def _trace(self, call: Call, plan: Plan, outcome: Outcome, start: float) -> Trace:
         task, hints = plan.step.task, call.hints
-        attempts = outcome.attempts
+        keeps_texts = self._keeps_texts(task, call.id)
+        attempts = outcome.attempts if keeps_texts else bare(outcome.attempts)
         first = outcome.first_byte_at
-        trace = Trace(
+        return Trace(
             id=call.id,
             task=task.name,
             at=self._clock.now(),
@@ -193,13 +201,12 @@ class Service:
             step=hints.step or task.name,
             arm=plan.arm,
             session=plan.session or self.ramp.session(call),
-            input=plan.text,
-            answer=outcome.answer,
+            input=plan.text if keeps_texts else None,
+            answer=outcome.answer if keeps_texts else None,
         )
-        return trace if self._keeps_texts(task, call.id) else without_texts(trace)
 
     def _keeps_texts(self, task: Task, trace_id: str) -> bool:
-        keeping = self.keeping.get(task.name, Keeping(task.store))
+        keeping = self.keeping.get(task.name) or Keeping(task.store)
         return keeping.texts(self.ramp.seed(task.name), trace_id)
 
     def _baseline_usd(self, task: str, outcome: Outcome) -> float | None:
@@ -234,8 +241,10 @@ def _cut(request_id: str, cascades: Sequence[Cascade]) -> Outcome:
 
 def _confidence(outcome: Outcome) -> float | None:
     by = outcome.answered_by
-    calls = [a for a in outcome.attempts if a.kind == "call" and a.tier == by]
-    return calls[-1].confidence if calls else None
+    for attempt in reversed(outcome.attempts):
+        if attempt.kind == "call" and attempt.tier == by:
+            return attempt.confidence
+    return None
 
 
 def _total(costs: Sequence[float | None]) -> float | None:

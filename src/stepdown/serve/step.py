@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from msgspec import Struct
 
 from stepdown.core.confidence import Calibrator
-from stepdown.core.derived import SIZE, TRIAGE, Derived, raw_inputs
+from stepdown.core.derived import DRAW, SIZE, TRIAGE, Derived, raw_inputs
 from stepdown.core.policy import Policy
 from stepdown.core.task import Task, within
 from stepdown.core.tier import Tier
@@ -20,11 +20,22 @@ from stepdown.serve.gate import Gate
 Signals = Mapping[str, float | None]
 
 
+@lru_cache(maxsize=2)
+def _to_the_second(since_1970: int) -> str:
+    return datetime.fromtimestamp(since_1970, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _now() -> str:
+    """Return the present in ISO 8601 to the millisecond; all but these is made once a second."""
+    whole_s, rest_ns = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_to_the_second(whole_s)}.{rest_ns // 1_000_000:03d}+00:00"
+
+
 class Clock(Struct, frozen=True):
     """Time as an argument: seconds for durations, ISO 8601 in UTC for the books."""
 
     seconds: Callable[[], float] = time.perf_counter
-    now: Callable[[], str] = lambda: datetime.now(UTC).isoformat(timespec="milliseconds")
+    now: Callable[[], str] = _now
 
 
 class Step(Struct, frozen=True, kw_only=True, dict=True):
@@ -63,6 +74,22 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
         return frozenset(self.confidence) | frozenset(read)
 
     @cached_property
+    def draws(self) -> bool:
+        """Whether the policy mixes: only then anybody looks at a request's draw."""
+        return DRAW in self.reads
+
+    @cached_property
+    def forbidden(self) -> frozenset[str]:
+        """The tiers outside the task's boundary."""
+        boundary = self.task.boundary
+        return frozenset(t for t in self.models if not within(self.tiers[t].place, boundary))
+
+    @cached_property
+    def foretells(self) -> bool:
+        """Whether the policy reads what triage says."""
+        return self.triage is not None and any(n.startswith(f"{TRIAGE}.") for n in self.reads)
+
+    @cached_property
     def compares(self) -> bool:
         """Whether the policy asks if two tiers gave the same answer."""
         return any("=" in name for name in self.reads)
@@ -73,10 +100,10 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
         named = (name.rpartition(".shape_") for name in self.reads)
         return frozenset(tier for tier, found, _ in named if found)
 
-    def foretold(self, text: str, segment: str | None) -> Signals:
+    def foretold(self, text: str, segment: str | None) -> dict[str, float | None]:
         """Return what is known of a text before any call, as far as the policy asks."""
         found: dict[str, float | None] = {SIZE: float(len(text))} if SIZE in self.reads else {}
-        if self.triage is None or not any(name.startswith(f"{TRIAGE}.") for name in self.reads):
+        if self.triage is None or not self.foretells:
             return found
         return {**found, **self.triage(text, segment)}
 
@@ -84,13 +111,14 @@ class Step(Struct, frozen=True, kw_only=True, dict=True):
         """Say why a tier may not be asked anything at all, None when it may."""
         if tier not in self.models:
             return "unavailable"
-        if not within(self.tiers[tier].place, self.task.boundary):
+        if tier in self.forbidden:
             return "boundary"
         return "provider_error" if self._is_down(tier) else None
 
     def _is_down(self, tier: str) -> bool:
         """Whether a tier is left alone because it failed too often."""
-        return tier in self.gates and self.gates[tier].is_down
+        gate = self.gates.get(tier)
+        return gate is not None and gate.is_down
 
     def needs_s(self) -> dict[str, float]:
         """Return tier -> how long its calls have been taking, where that is known."""

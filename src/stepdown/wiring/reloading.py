@@ -53,7 +53,9 @@ class Desk:
         try:
             return await serving.service.answer(call, sink)
         finally:
-            await self._answered(serving)
+            serving.busy -= 1
+            if serving.is_retired:
+                await self._let_go(serving)
 
     async def embed(self, call: EmbedCall) -> EmbedReply:
         """Return vectors by the service that is there when the call comes."""
@@ -62,12 +64,13 @@ class Desk:
         try:
             return await serving.service.embed(call)
         finally:
-            await self._answered(serving)
+            serving.busy -= 1
+            if serving.is_retired:
+                await self._let_go(serving)
 
-    async def _answered(self, serving: _Serving) -> None:
-        """Note that a call is done; the last one of a retired service lets go of its models."""
-        serving.busy -= 1
-        if serving.is_retired and not serving.busy:
+    async def _let_go(self, serving: _Serving) -> None:
+        """Let go of a retired service's models when its last call is done."""
+        if not serving.busy:
             await serving.workspace.aclose()
 
     def knows(self, model: str) -> bool:
@@ -98,8 +101,7 @@ class Desk:
         self._now = new
         await asyncio.to_thread(note_served, new.workspace, new.workspace.lock(), "reload")
         old.is_retired = True
-        if not old.busy:
-            await old.workspace.aclose()
+        await self._let_go(old)
         return f"Reloaded: serving the lock {new.service.status()['lock'][:19]}…"
 
     async def stop(self) -> None:

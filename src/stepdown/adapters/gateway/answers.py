@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ EVENTS: Headers = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would hold the pieces back
 )
-PENDING = "pending"
+PENDING = b"pending"
 _LONGEST_VALUE = 500
 _encoder = msgspec.json.Encoder()
 
@@ -59,30 +60,30 @@ def explained_trace(
     whole: bool = True,
 ) -> Headers:
     """Return the headers that explain a trace."""
-    unknown = "unknown" if whole else PENDING
-    pairs = [
-        ("x-stepdown-trace", trace.id),
-        ("x-stepdown-tier", trace.answered_by or "none"),
-        ("x-stepdown-reason", trace.reason),
-        ("x-stepdown-escalated", "true" if trace.escalated else "false"),
-        ("x-stepdown-confidence", _number(trace.confidence, unknown)),
-        ("x-stepdown-cost-usd", _number(trace.cost_usd, unknown)),
-        ("x-stepdown-guarantee", trace.guarantee),
-    ]
-    said = [
-        ("x-stepdown-escalations", ", ".join(trace.escalations)),
-        ("x-stepdown-outside-guarantee", trace.outside_guarantee or ""),
-        ("x-stepdown-contract-matched", "" if trace.contract_matched else "false"),
-        ("x-stepdown-recorded", "true" if recorded else ""),
-        ("x-stepdown-note", note),
-        ("x-stepdown-ignored", ", ".join(ignored)),
-    ]
-    pairs += [pair for pair in said if pair[1]]
-    return tuple([(name.encode(), safe_value(value)) for name, value in pairs])
+    unknown = b"unknown" if whole else PENDING
+    escalations = trace.escalations
+    said = (
+        (b"x-stepdown-escalations", ", ".join(escalations)),
+        (b"x-stepdown-outside-guarantee", trace.outside_guarantee),
+        (b"x-stepdown-contract-matched", None if trace.contract_matched else "false"),
+        (b"x-stepdown-recorded", "true" if recorded else None),
+        (b"x-stepdown-note", note),
+        (b"x-stepdown-ignored", ", ".join(ignored)),
+    )
+    return (
+        (b"x-stepdown-trace", safe_value(trace.id)),
+        (b"x-stepdown-tier", _word(trace.answered_by or "none")),
+        (b"x-stepdown-reason", _word(trace.reason)),
+        (b"x-stepdown-escalated", b"true" if escalations else b"false"),
+        (b"x-stepdown-confidence", _number(trace.confidence, unknown)),
+        (b"x-stepdown-cost-usd", _number(trace.cost_usd, unknown)),
+        (b"x-stepdown-guarantee", _word(trace.guarantee)),
+        *[(name, safe_value(value)) for name, value in said if value],
+    )
 
 
-def _number(value: float | None, unknown: str) -> str:
-    return unknown if value is None else f"{value:.6g}"
+def _number(value: float | None, unknown: bytes) -> bytes:
+    return unknown if value is None else b"%.6g" % value
 
 
 def safe_value(text: str) -> bytes:
@@ -91,3 +92,6 @@ def safe_value(text: str) -> bytes:
         return text.strip().encode()
     line = " ".join(text.split())[:_LONGEST_VALUE]
     return "".join(c if c.isprintable() else "?" for c in line).encode("latin-1", "replace")
+
+
+_word = lru_cache(maxsize=256)(safe_value)  # of values that are few: tiers, reasons, states

@@ -32,8 +32,9 @@ def fault_body(fault: Fault) -> dict[str, Any]:
 def chat_body(reply: Reply, created: int) -> bytes:
     """Return the JSON body of a whole answer; `usage` is left out when it is not known."""
     body = _envelope("chat.completion", reply, created)
-    choices = [_choice(number, choice) for number, choice in enumerate(reply.choices)]
-    return encode({**body, "choices": choices, **_usage(reply.usage)})
+    body["choices"] = [_choice(number, choice) for number, choice in enumerate(reply.choices)]
+    body |= _usage(reply.usage)
+    return encode(body)
 
 
 class ChatEvents:

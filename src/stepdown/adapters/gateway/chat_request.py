@@ -174,14 +174,13 @@ def read_chat(body: bytes, request_id: str, hints: Mapping[str, str]) -> Asking:
         InputError: a hint with a value that it cannot have.
     """
     request, rest = _decode(body)
-    for name, instead in _REFUSED.items():
-        if name in rest:
-            raise BadBodyError(f"`{name}` is not supported: {instead}.", name)
-    metadata = {**hints, **(request.metadata or {})}
+    if rest:
+        _refuse_some(rest)
+    metadata = {**hints, **request.metadata} if request.metadata else hints
     call = Call(
         id=request_id,
         model=request.model,
-        messages=tuple(_message(message) for message in request.messages),
+        messages=tuple([_message(message) for message in request.messages]),
         asked=_asked(request, rest),
         hints=read_hints(metadata),
         metadata=metadata,
@@ -191,8 +190,14 @@ def read_chat(body: bytes, request_id: str, hints: Mapping[str, str]) -> Asking:
         call=call,
         stream=bool(request.stream),
         usage_wanted=options is not None and bool(options.include_usage),
-        ignored=tuple(name for name in _IGNORED if name in rest),
+        ignored=tuple([name for name in _IGNORED if name in rest]) if rest else (),
     )
+
+
+def _refuse_some(rest: Mapping[str, Raw]) -> None:
+    for name, instead in _REFUSED.items():
+        if name in rest:
+            raise BadBodyError(f"`{name}` is not supported: {instead}.", name)
 
 
 def _asked(request: ChatRequest, rest: Mapping[str, Raw]) -> Asked:
@@ -214,7 +219,7 @@ def _asked(request: ChatRequest, rest: Mapping[str, Raw]) -> Asked:
         logprobs=bool(request.logprobs),
         top_logprobs=request.top_logprobs or 0,
         wire="openai",
-        extra={name: value for name, value in rest.items() if name not in _IGNORED},
+        extra={n: value for n, value in rest.items() if n not in _IGNORED} if rest else rest,
     )
 
 
@@ -257,6 +262,8 @@ def _format(said: _TextFormat | _ObjectFormat | _SchemaFormat | None) -> Format 
 
 def _message(message: _Message) -> Message:
     content = message.content
+    if isinstance(content, str) and message.tool_calls is None and message.tool_call_id is None:
+        return Message(role=message.role, content=content, name=message.name)
     return Message(
         role=message.role,
         content=content if content is None or isinstance(content, str) else _parts(content),

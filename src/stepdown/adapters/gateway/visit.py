@@ -52,7 +52,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     async def reply(self, answer: Answer) -> None:
         """Send a whole answer."""
         size = (b"content-length", str(len(answer.body)).encode())
-        headers = [*answer.headers, *self.own, size]
+        headers = (*answer.headers, *self.own, size)
         start = {"type": "http.response.start", "status": answer.status, "headers": headers}
         await self.send(start)
         await self.send({"type": "http.response.body", "body": answer.body})

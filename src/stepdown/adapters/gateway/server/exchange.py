@@ -114,6 +114,7 @@ class Exchange:
         except Exception:  # noqa: BLE001 the edge: one request must not end the server
             _log.exception("the application failed")
         finally:
+            self.scope.pop("extensions", None)  # it leads back here: a ring is freed late
             if not self.answered:
                 self.broken = True
                 self._line.finished(self)
@@ -217,16 +218,16 @@ class Exchange:
 
     def _begin(self, length: int, *, more: bool) -> bytes:
         """Return status line and headers; decide how the end of the body will be seen."""
-        names = {name.lower(): value for name, value in self._headers}
-        own = [b"date: " + _date()]
-        if b"content-length" in names:
-            self._left = int(names[b"content-length"])
-        elif self._status not in _BODILESS:
-            own += self._framing(length, more=more)
-        if not self.keep_alive or not self.whole:
+        lines = [b"date: " + _date()]
+        for name, value in self._headers:
+            lines.append(b"%b: %b" % (name, value))
+            if name.lower() == b"content-length":
+                self._left = int(value)
+        if self._left is None and self._status not in _BODILESS:
+            lines += self._framing(length, more=more)
+        if not self.keep_alive or self._more:
             self.keep_alive = False
-            own.append(b"connection: close")
-        lines = [name + b": " + value for name, value in self._headers] + own
+            lines.append(b"connection: close")
         text = b"\r\n".join(lines)
         if text.count(b"\n") != len(lines) - 1 or text.count(b"\r") != len(lines) - 1:
             raise ValueError("a header of the response holds a line break")

@@ -97,6 +97,9 @@ class _OutputDetails(Struct, frozen=True):
     reasoning_tokens: Count | None = None
 
 
+_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS = _InputDetails(), _OutputDetails()
+
+
 class _Usage(Struct, frozen=True):
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
@@ -137,7 +140,7 @@ def read_chat(data: bytes, request: Request) -> Completion:
     return Completion(
         text=(message.content or "") + (message.refusal or ""),
         finish_reason=_ending(choice.finish_reason, refused=message.refusal is not None),
-        tool_calls=_calls(dict(enumerate(message.tool_calls or ()))),
+        tool_calls=_calls(dict(enumerate(message.tool_calls))) if message.tool_calls else (),
         usage=_usage(body.usage),
         logprobs=_logprobs(choice.logprobs),
         model=body.model,
@@ -262,12 +265,13 @@ def _joined(before: _Call | None, piece: _Call) -> _Call:
 def _logprobs(found: Any) -> tuple[TokenLogprob, ...] | None:
     if not isinstance(found, _Tokens) or found.content is None:
         return None
-    return tuple(_token(token) for token in found.content)
+    return tuple([_token(token) for token in found.content])
 
 
 def _token(token: _Alternative) -> TokenLogprob:
-    ranked = token.top_logprobs if isinstance(token, _Ranked) else ()
-    top = tuple((other.token, other.logprob) for other in ranked)
+    if not isinstance(token, _Ranked):
+        return TokenLogprob(token.token, token.logprob)
+    top = tuple([(other.token, other.logprob) for other in token.top_logprobs])
     return TokenLogprob(token.token, token.logprob, top)
 
 
@@ -275,8 +279,8 @@ def _usage(found: _Usage | None) -> Usage:
     """Return the counts; what the server leaves out is unknown, not zero."""
     if found is None:
         return Usage()
-    details = found.prompt_tokens_details or _InputDetails()
-    written = found.completion_tokens_details or _OutputDetails()
+    details = found.prompt_tokens_details or _NO_INPUT_DETAILS
+    written = found.completion_tokens_details or _NO_OUTPUT_DETAILS
     return Usage(
         input_tokens=found.prompt_tokens,
         output_tokens=found.completion_tokens,

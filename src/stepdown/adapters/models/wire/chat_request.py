@@ -34,7 +34,7 @@ def chat_options(request: Request) -> dict[str, Any]:
         options["response_format"] = shape
     if request.tools:
         options["tools"] = [_tool(tool) for tool in request.tools]
-    return options | _logprobs(request)
+    return options | _logprobs(request) if request.logprobs else options
 
 
 def _decoding(request: Request) -> dict[str, Any]:

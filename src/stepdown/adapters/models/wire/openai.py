@@ -95,17 +95,15 @@ class ChatForm:
 
     def body(self, request: Request, refused: frozenset[str], *, stream: bool) -> dict[str, Any]:
         """Return the body without what the model refused."""
-        body = {
-            "model": self._model,
-            "messages": chat_messages(request),
-            "n": 1,
-            **chat_options(request),
-            **self._length(request, refused),
-        }
+        body = {"model": self._model, "messages": chat_messages(request), "n": 1}
+        body |= chat_options(request)
+        body |= self._length(request, refused)
         if self._at_home:
             body["store"] = False  # OpenAI keeps chat completions of new accounts by default
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
+        if not refused:
+            return body
         left_out = refused | {"top_logprobs"} if "logprobs" in refused else refused
         return {name: value for name, value in body.items() if name not in left_out}
 

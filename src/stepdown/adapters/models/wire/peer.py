@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Mapping
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from stepdown.adapters.models.wire.exchange import BrokenError, Exchange, HttpFailure, LateError
@@ -63,14 +64,18 @@ class Peer:
             RefusedError: any other status.
             ModelError: no connection, or a silent one.
         """
-        pool = await self._opened()
+        pool = self._pool
+        if pool is None or pool.loop is not asyncio.get_running_loop():
+            pool = await self._opened()
         head = self._head if signature is None else _signed(self._head, signature)
         try:
             answer = await pool.send(b"%b%d\r\n\r\n%b" % (head, len(body), body), self._limits)
         except (HttpFailure, OSError) as error:
             failure = self._unreachable(error)
         else:
-            return await self._accepted(answer)
+            if answer.status == 200:
+                return answer
+            await self._refused(answer)
         # Raised here, outside the `except`, so that not even the context leads to the headers.
         raise failure
 
@@ -126,9 +131,8 @@ class Peer:
         if keeper is not None:
             await keeper.aclose()
 
-    async def _accepted(self, answer: Exchange) -> Exchange:
-        if answer.status == 200:
-            return answer
+    async def _refused(self, answer: Exchange) -> NoReturn:
+        """Raise what a status other than 200 means."""
         refusal = read_refusal(answer.status, answer.headers, await self._excerpt(answer))
         refused = RefusedError(refusal)
         if not refusal.passing:
@@ -167,12 +171,10 @@ class Peer:
         return found[:REFUSAL_LIMIT_BYTES]
 
     async def _opened(self) -> Pool:
-        """Return the pool of the running loop; one of another loop is of no use here."""
-        loop = asyncio.get_running_loop()
-        if self._pool is None or self._pool.loop is not loop:
-            self._keeper = _kept_pool(self._origin, self._settings)
-            self._pool = await anext(self._keeper)  # does not suspend: nobody is in between
-        return self._pool
+        """Open the pool of the running loop; one of another loop is of no use here."""
+        self._keeper = _kept_pool(self._origin, self._settings)
+        self._pool = pool = await anext(self._keeper)  # does not suspend: nobody is in between
+        return pool
 
 
 def _head(url: str, headers: Mapping[str, str]) -> bytes:

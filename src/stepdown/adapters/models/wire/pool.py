@@ -88,7 +88,7 @@ class Pool:
             HttpFailure: it broke, spoke no HTTP, or took longer than `limits`.
             OSError: no connection (`ssl.SSLError` when TLS fails).
         """
-        connection = await self._take(limits.connect_s, fresh=False)
+        connection = self._kept() or await self._take(limits.connect_s, fresh=False)
         exchange = connection.send(request, limits.idle_s)
         try:
             await exchange.begun(limits.first_byte_s)
