@@ -63,23 +63,29 @@ def audit(  # noqa: PLR0917 - options of a command line
     """
     with session("audit", json=json) as talk:
         from stepdown.audit.document import audit_document
+        from stepdown.audit.step_rules import Named
+        from stepdown.config.steps_file import read_steps
         from stepdown.wiring import auditing
         from stepdown.wiring.audit_writing import Wish
         from stepdown.wiring.environment import Environment
         from stepdown.wiring.log_files import logs_of
 
-        asked = _asked(logs, project)
+        named = Named(read_steps(project))
+        asked = asked_logs(logs, project)
         columns = {**asked.columns, **_mapped(map_ or [])}
         report = auditing.run(
             logs_of(asked.logs, sys.stdin.buffer),
             today=Environment.current().today,
             step=step,
             columns=columns,
+            named=named,
             watch=_watch(talk),
         )
         if write or dry_run:
             wish = Wish(root=project, rows=rows, masked=mask, dry_run=dry_run)
             _write(talk, report, asked.logs, wish, step=step, columns=columns)
+        for name, calls in named.counts.most_common():
+            talk.say(f"steps.toml: {calls:,} calls are {name}.")
         document = audit_document(report)
         if html is not None:
             from stepdown.adapters.render.html import write_html
@@ -98,6 +104,8 @@ def _write(
     columns: dict[str, str],
 ) -> None:
     """Write the project, show what changed, and end the command."""
+    from stepdown.audit.step_rules import Named
+    from stepdown.config.steps_file import read_steps
     from stepdown.errors import InputError
     from stepdown.wiring.audit_writing import write_project
     from stepdown.wiring.audit_written import written_document
@@ -109,11 +117,11 @@ def _write(
             "--write reads a log more than once, and standard input can be read once.",
             "Put the log into a file.",
         )
-    files = files_of(logs)
+    files, rules = files_of(logs), read_steps(wish.root)
     found = write_project(
         report,
         files,
-        lambda: batches_of(files, step=step, columns=columns),
+        lambda: Named(rules).over(batches_of(files, step=step, columns=columns)),
         wish,
         today=Environment.current().today,
     )
@@ -121,7 +129,7 @@ def _write(
     talk.finish(found, written_document(found))
 
 
-def _asked(logs: list[str] | None, project: Path) -> AuditKeys:
+def asked_logs(logs: list[str] | None, project: Path) -> AuditKeys:
     """Return the logs that were named, else the project's; columns are the project's, if any."""
     from msgspec.structs import replace
 

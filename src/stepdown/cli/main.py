@@ -26,12 +26,15 @@ from stepdown.cli import (
     label,
     models,
     outcomes,
+    prices,
+    reconcile,
     replay,
     report,
     rollback,
     serve,
     serve_share,
     serve_status,
+    steps,
     train,
 )
 
@@ -82,6 +85,13 @@ VERBS = (
     ("replay", MORE, replay.replay),
     ("outcomes", MORE, outcomes.outcomes),
     ("label", MORE, label.label),
+    ("prices", MORE, prices.prices),
+    ("reconcile", MORE, reconcile.reconcile),
+    ("steps", MORE, steps.steps),
+    ("steps name", MORE, steps.name),
+    ("steps merge", MORE, steps.merge),
+    ("steps split", MORE, steps.split),
+    ("steps forget", MORE, steps.forget),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from stepdown.adapters.prices.listed import ListPrices
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.audit.audit import audit
 from stepdown.audit.bill import AuditReport
+from stepdown.audit.step_rules import Named
+from stepdown.core.call_columns import Batch
 from stepdown.wiring.log_files import Watch, batches_of, files_of
 
 __all__ = ["files_of", "run"]
@@ -22,11 +24,18 @@ def run(
     today: date,
     step: str | None = None,
     columns: Mapping[str, str] | None = None,
+    named: Named | None = None,
     watch: Watch | None = None,
 ) -> AuditReport:
     """Return the audit of some logs, read in batches.
 
-    `step` names every call; `columns` maps our fields to the columns of a table.
+    `step` names every call; `columns` maps our fields to the columns of a table; `named` holds the
+    names that the team gave to steps.
     """
     batches = batches_of(files, step=step, columns=columns, watch=watch)
+    return report_on(batches if named is None else named.over(batches), today=today)
+
+
+def report_on(batches: Iterable[Batch], *, today: date) -> AuditReport:
+    """Return the audit of batches."""
     return audit(batches, ListPrices(today), estimate=estimate_tokens)

@@ -1,0 +1,1 @@
+"""What providers say they charged: exports of usage and cost."""
