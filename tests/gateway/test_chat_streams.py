@@ -79,6 +79,39 @@ def test_pieces_arrive_as_they_are_written_and_usage_comes_last(
     assert (chunks[-1].usage.prompt_tokens, chunks[-1].usage.completion_tokens) == (7, 2)
 
 
+def test_the_end_is_told_as_it_comes_and_once(client: OpenAI, handler: FakeHandler) -> None:
+    counted = Usage(input_tokens=7, output_tokens=2)
+    texts = (Chunk(text="Dear all", texts=("Dear", " all")), Chunk(text="!", finish_reason="stop"))
+    handler.pieces = (*texts, Chunk(usage=counted))
+    chunks = streamed(client, stream_options={"include_usage": True})
+    said = [c.choices[0].delta.content for c in chunks if c.choices]
+    assert said == ["", "Dear", " all", "!", None]
+    ends = [c.choices[0].finish_reason for c in chunks if c.choices]
+    assert ends == [None, None, None, None, "stop"]
+    assert [c.usage is None for c in chunks] == [True] * 5 + [False]
+
+
+def test_a_usage_that_changes_after_it_was_told_is_told_again(
+    client: OpenAI, handler: FakeHandler
+) -> None:
+    early = Usage(input_tokens=7, output_tokens=1)
+    handler.pieces = (Chunk(text="Dear"), Chunk(finish_reason="stop"), Chunk(usage=early))
+    chunks = streamed(client, stream_options={"include_usage": True})
+    assert [c.usage.completion_tokens for c in chunks if c.usage] == [1, 2]
+
+
+def test_calls_without_arguments_get_empty_ones_before_an_early_end(
+    client: OpenAI, handler: FakeHandler
+) -> None:
+    call = Chunk(tools=(ToolPiece(0, "c0", "look_up"),))
+    handler.pieces = (call, Chunk(finish_reason="tool_calls"))
+    handler.says = {"finish_reason": "tool_calls"}
+    with client.chat.completions.stream(model="intent", messages=ASK, tools=[TOOL]) as events:
+        final = events.get_final_completion().choices[0]
+    assert [c.function.arguments for c in final.message.tool_calls or ()] == ["{}"]
+    assert final.finish_reason == "tool_calls"
+
+
 def test_what_is_not_known_at_the_first_byte_says_pending(
     client: OpenAI, handler: FakeHandler
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepdown.core.call import Reply
-from stepdown.core.request import Chunk, ToolPiece
+from stepdown.core.request import Chunk, ToolPiece, Usage
 from stepdown.core.trace import Trace
 from stepdown.serve.relay import Relay
 
@@ -67,3 +67,27 @@ async def test_a_call_without_words_begins_the_answer_too(verbatim: bool) -> Non
     call = Chunk(tools=(ToolPiece(0, "c", "f"),))
     await relay.take(call, lambda: Reply(text="", model="t", trace=TRACE))
     assert [chunk.tools for chunk in screen.chunks] == [call.tools]
+
+
+@given(words)
+def test_pieces_that_came_together_read_as_those_that_came_one_by_one(pieces: list[str]) -> None:
+    apart, together = relayed(pieces, verbatim=False), Screen()
+    relay = Relay(together, lambda: 7.0, verbatim=False)
+    chunk = Chunk(text="".join(pieces), texts=tuple(pieces))
+    asyncio.run(relay.take(chunk, lambda: Reply(text="", model="t", trace=TRACE)))
+    said = [text for chunk in together.chunks for text in chunk.texts or (chunk.text,)]
+    assert said == [chunk.text for chunk in apart.chunks]
+
+
+@pytest.mark.parametrize("verbatim", [True, False])
+async def test_the_end_is_told_as_it_comes_and_begins_nothing(verbatim: bool) -> None:
+    screen = Screen()
+    relay = Relay(screen, lambda: 7.0, verbatim=verbatim)
+    end, usage = Chunk(finish_reason="stop"), Chunk(usage=Usage(input_tokens=1, output_tokens=2))
+    await relay.take(end, lambda: Reply(text="", model="t", trace=TRACE))
+    assert not relay.began
+    await relay.take(Chunk(text="a"), lambda: Reply(text="", model="t", trace=TRACE))
+    await relay.take(end, lambda: Reply(text="", model="t", trace=TRACE))
+    await relay.take(usage, lambda: Reply(text="", model="t", trace=TRACE))
+    assert [chunk.finish_reason for chunk in screen.chunks] == [None, "stop", None]
+    assert screen.chunks[-1].usage == usage.usage

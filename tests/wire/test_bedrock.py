@@ -77,7 +77,7 @@ def opened(server: Any, **changes: Any) -> BedrockModel:
 async def streamed(model: BedrockModel) -> tuple[list[str], Completion]:
     chunks = [chunk async for chunk in model.stream(ASKED)]
     assert chunks[-1].completion is not None
-    return [chunk.text for chunk in chunks if chunk.text], chunks[-1].completion
+    return [t for c in chunks for t in c.texts or (c.text,) if t], chunks[-1].completion
 
 
 async def test_a_signed_request_is_accepted_and_its_answer_read(bedrock: Bedrock) -> None:

@@ -323,7 +323,7 @@ async def test_a_stream_that_the_caller_leaves_lets_the_next_call_through(
 ) -> None:
     server.steps = [sse(chat_stream(), done=True), chat()]
     pieces = model.stream(asked())
-    assert (await anext(pieces)).text == "card_"
+    assert (await anext(pieces)).texts == ("card_", "arrival \N{SNOWMAN}")
     await pieces.aclose()
     assert (await model.complete(asked())).text == "card_arrival"
 
@@ -354,3 +354,29 @@ def test_a_request_without_a_key_sends_no_header() -> None:
     model = OpenAIModel("m", base_url="http://localhost:1/v1", api_key="")
     assert b"authorization" not in model._peer._head.lower()
     assert msgspec.json.encode(model.capabilities)
+
+
+async def test_why_it_ended_and_its_usage_are_told_as_they_come(
+    server: Server, model: OpenAIModel
+) -> None:
+    server.steps = [sse(chat_stream(), done=True)]
+    *pieces, last = await all_of(model, asked())
+    assert last.completion is not None
+    ends = [chunk.finish_reason for chunk in pieces if chunk.finish_reason]
+    assert ends == [last.completion.finish_reason]
+    assert [chunk.usage for chunk in pieces if chunk.usage] == [last.completion.usage]
+
+
+async def test_what_came_before_a_broken_event_of_the_same_read_is_handed_on(
+    server: Server, model: OpenAIModel
+) -> None:
+    server.steps = [sse([*chat_stream()[:2], "{"])]
+    seen: list[str] = []
+
+    async def collect() -> None:
+        async for piece in model.stream(asked()):
+            seen.append(piece.text)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(ModelError):
+        await collect()
+    assert "".join(seen)

@@ -163,12 +163,25 @@ class ToolPiece(Struct, frozen=True, omit_defaults=True):
 
 
 class Chunk(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A piece of a streamed answer; the last one carries `completion`."""
+    """A piece of a streamed answer; the last one carries `completion`.
+
+    `texts` are the pieces of `text` where several came at once, so that they can be handed on as
+    one and still be told apart. `finish_reason` and `usage` are what the tier says of its answer
+    before it is whole; `completion` is what holds.
+    """
 
     text: str = ""
+    texts: tuple[str, ...] = ()
     tools: tuple[ToolPiece, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
     completion: Completion | None = None
+
+    @property
+    def adds(self) -> bool:
+        """Whether it adds anything to the answer."""
+        return bool(self.text or self.tools or self.logprobs)
 
 
 class Capabilities(Struct, frozen=True, omit_defaults=True):

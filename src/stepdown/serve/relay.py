@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from stepdown.core.call import Reply
 from stepdown.core.request import Chunk
 from stepdown.ports.handler import Sink
@@ -33,19 +35,30 @@ class Relay:
     async def take(self, chunk: Chunk, opening: Opening) -> None:
         """Hand on one piece; the first one is preceded by the reply as far as it is known."""
         if not self._verbatim:
-            chunk = Chunk(text=self._trimmed(chunk.text), tools=chunk.tools)
-        if not (chunk.text or chunk.tools or chunk.logprobs):
+            chunk = self._without_edges(chunk)
+        if not chunk.adds and not (self.began and _tells_the_end(chunk)):
             return
-        if not self.began:
+        if self.first_byte_at is None:
             self.first_byte_at = self._seconds()
             await self._sink.begin(opening())
         await self._sink.piece(chunk)
 
-    def _trimmed(self, text: str) -> str:
+    def _without_edges(self, chunk: Chunk) -> Chunk:
+        texts = self._trimmed(chunk.texts or (chunk.text,))
+        kept = tuple(texts) if len(texts) > 1 else ()
+        return replace(chunk, text="".join(texts), texts=kept, logprobs=())
+
+    def _trimmed(self, pieces: tuple[str, ...]) -> list[str]:
         """Return what can be sent now: white space waits until more text follows it."""
-        if not text:
-            return ""
-        text = self._held + text if self.began else text.lstrip()
-        said = text.rstrip()
-        self._held = text[len(said) :]
+        said: list[str] = []
+        for piece in pieces:
+            text = self._held + piece if self.began or said else piece.lstrip()
+            kept = text.rstrip()
+            self._held = text[len(kept) :]
+            if kept:
+                said.append(kept)
         return said
+
+
+def _tells_the_end(chunk: Chunk) -> bool:
+    return chunk.finish_reason is not None or chunk.usage is not None

@@ -14,7 +14,7 @@ from stepdown.adapters.gateway.faults import (
     unforeseen,
     unknown_model,
 )
-from stepdown.adapters.gateway.hanging_up import while_listened
+from stepdown.adapters.gateway.hanging_up import GoneError, while_listened
 from stepdown.adapters.gateway.streaming import EventSink
 from stepdown.adapters.gateway.surface import Asking
 from stepdown.adapters.gateway.visit import RefusedError, Visit
@@ -85,6 +85,8 @@ class Answering:
             if not sink.started:
                 raise
             await sink.fail(stepdown_fault(error))
+        except GoneError:
+            raise
         except Exception:
             await sink.hush()
             if not sink.started:

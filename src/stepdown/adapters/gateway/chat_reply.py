@@ -46,6 +46,8 @@ class ChatEvents:
         self._start: dict[str, Any] = {}
         self._before = b""
         self._bare: set[int] = set()
+        self._ended: str | None = None
+        self._told: dict[str, Any] = {}
 
     def begin(self, opening: Reply) -> bytes:
         """Return the chunk with the role; of a reply of several choices, one for each."""
@@ -58,22 +60,49 @@ class ChatEvents:
         return b"".join(self._event(n, role) for n in range(len(opening.choices)))
 
     def piece(self, chunk: Chunk) -> bytes:
-        """Return the chunk that adds text, tokens or parts of tool calls."""
+        """Return what adds text, tokens or parts of tool calls, or tells the end as it comes."""
+        if chunk.finish_reason is not None or chunk.usage is not None:
+            return self._said_of_the_end(chunk)
         if not (chunk.logprobs or chunk.tools):
-            return self._before + encode(chunk.text) + _AFTER
+            before = self._before
+            return b"".join([before + encode(t) + _AFTER for t in chunk.texts or (chunk.text,)])
+        return self._added(chunk)
+
+    def _said_of_the_end(self, chunk: Chunk) -> bytes:
+        said = [self._added(chunk)] if chunk.adds else []
+        if chunk.finish_reason is not None and self._ended is None:
+            self._ended = chunk.finish_reason
+            said += [*self._without_arguments(), self._finish(0, chunk.finish_reason)]
+        if chunk.usage is not None and self._ended is not None:
+            said.append(self._counts(chunk.usage))
+        return b"".join(said)
+
+    def _added(self, chunk: Chunk) -> bytes:
         delta: dict[str, Any] = {"content": chunk.text} if chunk.text else {}
         if chunk.tools:
             delta["tool_calls"] = [self._called(piece) for piece in chunk.tools]
         return self._event(0, delta, chunk.logprobs or None)
 
     def end(self, reply: Reply) -> bytes:
-        """Return the finish reason, the usage where it is wanted, and the end."""
-        ends = [self._event(0, {"tool_calls": [_arguments(n, "{}")]}) for n in sorted(self._bare)]
-        ends += [self._finish(n, choice) for n, choice in enumerate(reply.choices)]
-        told = _usage(reply.usage)
-        if self._usage_wanted and told:
-            ends.append(_data({**self._start, "choices": [], **told}))
-        return b"".join([*ends, DONE])
+        """Return what was not said yet of the finish reason and the usage, and the end."""
+        ends = []
+        if self._ended is None:
+            ends += self._without_arguments()
+            ends += [self._finish(n, one.finish_reason) for n, one in enumerate(reply.choices)]
+        return b"".join([*ends, self._counts(reply.usage), DONE])
+
+    def _without_arguments(self) -> list[bytes]:
+        """Return the empty arguments of the calls that got none."""
+        bare, self._bare = sorted(self._bare), set()
+        return [self._event(0, {"tool_calls": [_arguments(n, "{}")]}) for n in bare]
+
+    def _counts(self, usage: Usage) -> bytes:
+        """Return the chunk of the usage, where it is wanted, known, and not said before."""
+        told = _usage(usage)
+        if not self._usage_wanted or not told or told == self._told:
+            return b""
+        self._told = told
+        return _data({**self._start, "choices": [], **told})
 
     def whole(self, reply: Reply) -> bytes:
         """Return a whole answer as a stream."""
@@ -106,8 +135,8 @@ class ChatEvents:
             calls = [{"index": at, **_called(c)} for at, c in enumerate(choice.tool_calls)]
             yield self._event(number, {"tool_calls": calls})
 
-    def _finish(self, number: int, choice: Choice) -> bytes:
-        reason = _ENDINGS.get(choice.finish_reason, choice.finish_reason)
+    def _finish(self, number: int, said: str) -> bytes:
+        reason = _ENDINGS.get(said, said)
         end = {"index": number, "delta": {}, "logprobs": None, "finish_reason": reason}
         return _data({**self._start, "choices": [end]})
 

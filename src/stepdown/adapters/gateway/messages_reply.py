@@ -98,7 +98,8 @@ class MessagesEvents:
         if chunk.text:
             if self._open is None or self._open in self._tools.values():
                 yield self._start({"type": "text", "text": ""})
-            yield self._delta(self._blocks - 1, {"type": "text_delta", "text": chunk.text})
+            for text in chunk.texts or (chunk.text,):
+                yield self._delta(self._blocks - 1, {"type": "text_delta", "text": text})
         for piece in chunk.tools:
             yield from self._called(piece)
 

@@ -81,7 +81,8 @@ class EventSink:
 
     async def piece(self, chunk: Chunk) -> None:
         """Send the next piece."""
-        await self._more(self._events.piece(chunk))
+        if said := self._events.piece(chunk):
+            await self._more(said)
 
     async def finish(self, reply: Reply) -> None:
         """Send the end of an answer, or all of it where nothing of it was sent yet."""

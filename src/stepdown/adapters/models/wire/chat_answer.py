@@ -74,13 +74,13 @@ class _Call(Struct, frozen=True):
     function: _Function = _Function()
 
 
-class _Message(Struct, frozen=True):
+class _Message(Struct, frozen=True, gc=False):
     content: str | None = None
     refusal: str | None = None
     tool_calls: tuple[_Call, ...] | None = None
 
 
-class _Choice(Struct, Generic[LogprobsT], frozen=True):
+class _Choice(Struct, Generic[LogprobsT], frozen=True, gc=False):
     message: _Message = _Message()
     delta: _Message = _Message()
     finish_reason: str | None = None
@@ -107,7 +107,7 @@ class _Usage(Struct, frozen=True):
     completion_tokens_details: _OutputDetails | None = None
 
 
-class _Body(Struct, Generic[LogprobsT], frozen=True):
+class _Body(Struct, Generic[LogprobsT], frozen=True, gc=False):
     choices: tuple[_Choice[LogprobsT], ...] = ()
     model: str = ""
     usage: _Usage | None = None
@@ -179,9 +179,13 @@ class ChatReading:
             return None
         body = self._decoder.decode(event)
         choice = _only(body)
-        self._usage = body.usage or self._usage
         self._model = body.model or self._model
-        return None if choice is None else self._add(choice)
+        if body.usage is not None:
+            self._usage = body.usage
+        if choice is not None:
+            return self._add(choice)
+        ended = self._finish_reason is not None and body.usage is not None
+        return Chunk(usage=_usage(body.usage)) if ended else None
 
     def completion(self) -> Completion:
         """Return the whole answer."""
@@ -196,6 +200,9 @@ class ChatReading:
 
     def _add(self, choice: _Choice[Any]) -> Chunk | None:
         delta = choice.delta
+        if delta.content and choice.finish_reason is None and self._is_bare(choice):
+            self._texts.append(delta.content)
+            return Chunk(text=delta.content)
         self._finish_reason = choice.finish_reason or self._finish_reason
         self._is_refused = self._is_refused or delta.refusal is not None
         tools = tuple(self._call_piece(call) for call in delta.tool_calls or ())
@@ -204,9 +211,22 @@ class ChatReading:
         self._has_logprobs = self._has_logprobs or logprobs is not None
         self._texts.append(text)
         self._logprobs += logprobs or ()
-        if not (text or logprobs or tools):
+        made = Chunk(
+            text=text, logprobs=logprobs or (), tools=tools, finish_reason=self._end(choice)
+        )
+        return made if made.adds or made.finish_reason is not None else None
+
+    def _is_bare(self, choice: _Choice[Any]) -> bool:
+        """Say whether a chunk is nothing but text: nearly every one is."""
+        delta = choice.delta
+        silent = choice.logprobs is None or self._decoder is _bare
+        return delta.tool_calls is None and delta.refusal is None and silent
+
+    def _end(self, choice: _Choice[Any]) -> str | None:
+        """Return why it ended, where this chunk says so; a word that is not known is not told."""
+        if choice.finish_reason not in ENDINGS:
             return None
-        return Chunk(text=text, logprobs=logprobs or (), tools=tools)
+        return _ending(choice.finish_reason, refused=self._is_refused)
 
     def _call_piece(self, piece: _Call) -> ToolPiece:
         """Note a part of a call; return it as the caller sees it, its id and name only once."""

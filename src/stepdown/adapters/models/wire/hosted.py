@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
+from itertools import groupby
 from random import SystemRandom
 from typing import Any, Protocol, TypeVar
 
@@ -199,12 +200,16 @@ class HostedModel:
         first: float | None = None
         reading = self._form.reading(request)
         with self._counted(tries):
-            async with aclosing(self._events(request, limit, tries)) as events:
-                async for event in events:
-                    chunk = self._checked(partial(reading.take, event))
-                    if chunk is not None:
-                        first = self._clock() - start if first is None else first
+            parser = self._form.parser()
+            async with aclosing(self._pieces(request, limit, tries)) as pieces:
+                async for piece in pieces:
+                    found, error = self._taken(parser, reading, piece)
+                    for chunk in joined(found):
+                        if first is None and chunk.adds:
+                            first = self._clock() - start
                         yield chunk
+                    if error is not None:
+                        raise error
                     if reading.done:
                         break
             if not reading.done:
@@ -225,13 +230,16 @@ class HostedModel:
             _note_tries(error, tries)
             raise
 
-    async def _events(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
-        """Yield the events' data."""
-        parser = self._form.parser()
-        async with aclosing(self._pieces(request, limit, tries)) as pieces:
-            async for piece in pieces:
-                for event in self._checked(partial(parser.feed, piece)):
-                    yield event
+    def _taken(
+        self, parser: Parser, reading: Reading, piece: bytes
+    ) -> tuple[list[Chunk], ModelError | None]:
+        """Return what the events add that came together, and what was wrong with the next one."""
+        found: list[Chunk] = []
+        try:
+            self._checked(partial(_take_all, parser, reading, piece, found))
+        except ModelError as error:
+            return found, error
+        return found, None
 
     async def _pieces(self, request: Request, limit: float, tries: Tries) -> AsyncGenerator[bytes]:
         """Yield the body as it comes; each wait for the server ends at the same deadline."""
@@ -285,6 +293,31 @@ class HostedModel:
             retries=tries.again,
             unpriced=tries.unpriced,
         )
+
+
+def _take_all(parser: Parser, reading: Reading, piece: bytes, found: list[Chunk]) -> None:
+    for event in parser.feed(piece):
+        chunk = reading.take(event)
+        if chunk is not None:
+            found.append(chunk)
+        if reading.done:
+            return
+
+
+def joined(chunks: list[Chunk]) -> Iterator[Chunk]:
+    """Yield the chunks that came together, those of bare text in a row as one."""
+    for is_bare, group in groupby(chunks, _is_bare):
+        if not is_bare:
+            yield from group
+            continue
+        texts = tuple(chunk.text for chunk in group)
+        yield Chunk(text="".join(texts), texts=texts if len(texts) > 1 else ())
+
+
+def _is_bare(chunk: Chunk) -> bool:
+    """Say whether a chunk is text and nothing else."""
+    told = chunk.finish_reason is not None or chunk.usage is not None
+    return not (told or chunk.tools or chunk.logprobs)
 
 
 def _note_tries(error: ModelError, tries: Tries) -> None:

@@ -20,10 +20,20 @@ class EventParser:
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the data of the events that this piece completes, in order."""
         text = self._rest + piece
+        if b"\r" not in text and not self._data:
+            *blocks, self._rest = text.split(b"\n\n")
+            return [event for block in blocks for event in self._taken(block)]
         held = b"\r" if text.endswith(b"\r") else b""  # its line feed may come with the next piece
         text = text[: len(text) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = text.split(b"\n")
         self._rest = rest + held
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def _taken(self, block: bytes) -> list[bytes]:
+        """Return the data of an event that is all there: nearly always of one line."""
+        if block.startswith(b"data: ") and b"\n" not in block:
+            return [block[6:]]
+        lines = [*block.split(b"\n"), b""]
         return [event for line in lines if (event := self._take(line)) is not None]
 
     def _take(self, line: bytes) -> bytes | None:
