@@ -138,3 +138,29 @@ def test_what_memory_cannot_hold_is_lost_oldest_first_and_counted_and_said_once_
     holding.retry()
     assert written == [b"3", b"4"]
     assert holding.held == 0
+
+
+def test_a_folder_that_is_removed_while_it_serves_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    ledger = SpoolLedger(folder, fill_every_s=0.01)
+    ledger.append(trace("a"))
+    ledger.flush()
+    shutil.rmtree(folder)
+    ledger.append(trace("b"))
+    until = time.monotonic() + 20
+    while not (folder / "ledger.sqlite").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    ledger.append(trace("c"))
+    ledger.close()
+    assert ids(folder) == ["b", "c"]
+
+
+def test_what_is_held_in_memory_counts_as_waiting_for_the_ledger(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    ledger = SpoolLedger(folder, fill_every_s=None)
+    shutil.rmtree(folder)
+    ledger.append(trace("a"))
+    assert ledger.unwritten()["held"] == 1
+    assert ledger.lag_s() > 0
+    ledger.close()
+    assert ids(folder) == ["a"]

@@ -34,12 +34,19 @@ class Holding:
         self._lines: deque[bytes] = deque()
         self._lock = threading.Lock()
         self._said_at: float | None = None
+        self._since: float | None = None
         self.lost = 0
 
     @property
     def held(self) -> int:
         """Lines that wait in memory; they do not survive the process."""
         return len(self._lines)
+
+    @property
+    def age_s(self) -> float:
+        """How long lines have been held without a pause; 0 where none are."""
+        since = self._since
+        return 0.0 if since is None else self._seconds() - since
 
     def append(self, line: bytes) -> None:
         """Write a line, or hold it."""
@@ -63,9 +70,12 @@ class Holding:
                     self._say(error)
                     return
                 self._lines.popleft()
+            self._since = None
 
     def _hold(self, line: bytes) -> None:
         with self._lock:
+            if self._since is None:
+                self._since = self._seconds()
             self._lines.append(line)
             while len(self._lines) > self._most:
                 self._lines.popleft()

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,7 +128,7 @@ class SpoolLedger:
         return database.shadow_spend(self.path, since)
 
     def lag_s(self) -> float:
-        """Return the age of the oldest spool file that waits, 0 where none does.
+        """Return the age of the oldest line that waits in spool or memory, 0 where none does.
 
         It reads names and times only, so that it may be asked often.
         """
@@ -139,7 +140,8 @@ class SpoolLedger:
                 continue
             if seen.st_size and (oldest is None or seen.st_mtime < oldest):
                 oldest = seen.st_mtime
-        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+        waits_s = 0.0 if oldest is None else time.time() - oldest
+        return max(0.0, waits_s, self._holding.age_s)
 
     def rows(self, view: str) -> list[dict[str, Any]]:
         """Return the rows of a view of schema.sql, such as `spend_by_task`, flushed first.
@@ -178,10 +180,17 @@ class SpoolLedger:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._restore()
         self._holding.retry()
         self._writer.close()
         self._filler.stop(self._wait_s)
-        self._fill(unfinished=False, wait_s=self._wait_s)
+        try:
+            self._fill(unfinished=False, wait_s=self._wait_s)
+        except OSError as error:
+            raise DataError(
+                f"the ledger at {self.directory} could not be flushed: {error}.",
+                f"Its spool keeps what is there; {self._holding.held} lines were lost in memory.",
+            ) from None
 
     def __enter__(self) -> SpoolLedger:
         return self
@@ -195,6 +204,12 @@ class SpoolLedger:
             self._create()
         if database.version_of(self.path) < database.VERSION:
             self._migrate()
+
+    def _restore(self) -> None:
+        """Make the folder again where somebody removed it under us."""
+        if not self._spool.is_dir():
+            with suppress(DataError, OSError):
+                self._prepare()
 
     def _create(self) -> None:
         with only_filler(self.directory / LOCK, self._wait_s) as alone:
@@ -232,6 +247,7 @@ class SpoolLedger:
         """Fill until closed; after a failure wait longer, for the spool keeps everything."""
         pause = pause_s
         while not self._stopping.wait(pause):
+            self._restore()
             self._holding.retry()
             try:
                 self._turn()
