@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from embed_project import PAIRS, embed_server, write_embed, write_rows
 from tiny_project import envelope, stepdown
 
@@ -120,3 +121,12 @@ def test_a_dead_embedder_fails_its_tier_and_not_the_run(tmp_path: Path) -> None:
     tiers = tiers_of(envelope(done)["data"])
     assert tiers["static"]["score"]["value"] is not None
     assert tiers["hosted"]["failures"]
+
+
+@pytest.mark.parametrize("verb", [("serve", "share", "find=0.5"), ("rollback", "find")])
+def test_an_embed_task_has_no_share(verb: tuple[str, ...], tmp_path: Path) -> None:
+    with embed_server() as (base, _):
+        folder = write_embed(tmp_path / "p", base)
+        done = stepdown(*verb, "-p", folder)
+        assert done.exit_code == 2
+        assert "The embed task 'find' has no share" in done.output

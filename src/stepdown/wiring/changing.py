@@ -19,6 +19,7 @@ from stepdown.errors import InputError, LockError
 from stepdown.wiring.exposing import (
     Told,
     path_of,
+    ramped,
     sample_of,
     served_now,
     write_spoken,
@@ -32,7 +33,7 @@ def read_shares(workspace: Workspace, said: Sequence[str]) -> dict[str, Exposure
     """Return what `TASK=SHARE` words ask for.
 
     Raises:
-        InputError: a word of another shape.
+        InputError: a word of another shape, or an embed task.
         ConfigError: an unknown task; names the nearest.
     """
     found = {}
@@ -40,12 +41,22 @@ def read_shares(workspace: Workspace, said: Sequence[str]) -> dict[str, Exposure
         name, equals, share = word.partition("=")
         if not equals:
             raise InputError(f"{word!r} is not TASK=SHARE.", "For example `intent=0.05`.")
-        task = workspace.project.task(name).name
+        task = _ramped(workspace, name)
         try:
             found[task] = read_exposure(share, shadow=_shadow(workspace, task))
         except ValueError as error:
             raise InputError(f"{word}: {error}.") from None
     return found
+
+
+def _ramped(workspace: Workspace, name: str) -> str:
+    task = workspace.project.task(name).name
+    if task not in ramped(workspace.project):
+        raise InputError(
+            f"The embed task {task!r} has no share: vectors of two models do not mix.",
+            "To change its tier, certify another one and index anew.",
+        )
+    return task
 
 
 def _shadow(workspace: Workspace, task: str) -> float:
@@ -62,8 +73,8 @@ def change_shares(
 
 def roll_back(workspace: Workspace, tasks: Sequence[str], by: str) -> tuple[Change, ...]:
     """Let today's model answer everything of these tasks, of all tasks when none is named."""
-    named = [workspace.project.task(name).name for name in tasks]
-    wanted = dict.fromkeys(named or workspace.project.tasks, TODAY)
+    named = [_ramped(workspace, name) for name in tasks]
+    wanted = dict.fromkeys(named or ramped(workspace.project), TODAY)
     return _say(workspace, wanted, by, "rollback")
 
 

@@ -103,11 +103,16 @@ def served_now(project: Project, *, running: bool) -> dict[str, Exposure]:
 def start_of(project: Project, shares: Mapping[str, float], *, shadow: bool) -> dict[str, Exposure]:
     """Return where each task starts: by the options, else by stepdown.toml, else all of it."""
     keys = project.serve
-    found = {}
-    for name in project.tasks:
+    found = dict.fromkeys(project.tasks, ALL)
+    for name in ramped(project):
         share = shares.get(name, 0.0 if shadow else keys.share.get(name, 1.0))
         found[name] = Exposure(share=share, shadow=sample_of(project, name, asked=shadow))
     return found
+
+
+def ramped(project: Project) -> tuple[str, ...]:
+    """Return the tasks that can have a share: an embed task has one tier, and no other vectors."""
+    return tuple(name for name, task in project.tasks.items() if task.kind != "embed")
 
 
 def sample_of(project: Project, task: str, *, asked: bool = False) -> float:
