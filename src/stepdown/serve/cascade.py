@@ -11,24 +11,13 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from stepdown.core.answer_shape import shape_signals
 from stepdown.core.answers import answer_key
-from stepdown.core.asked import Asked, Format
+from stepdown.core.asked import Asked
 from stepdown.core.call import Reply
 from stepdown.core.decide import Decision
-from stepdown.core.fitness import lacks
-from stepdown.core.formats import breach
-from stepdown.core.passing import as_asked, read_as_it_is
 from stepdown.core.policy import Action, confidence_of, polished, tiers_in
-from stepdown.core.request import Chunk, Completion, Context, Message, Request
-from stepdown.core.requesting import (
-    Answer,
-    polish_request,
-    read_answer,
-    read_polished,
-    request_for,
-)
-from stepdown.core.signals import answer_signals, read_signals
+from stepdown.core.request import Chunk, Completion, Context, Message
+from stepdown.core.requesting import polish_request, read_polished
 from stepdown.core.trace import Attempt
 from stepdown.core.walk import Walk
 from stepdown.errors import ModelError, Unavailable
@@ -36,6 +25,7 @@ from stepdown.serve.books import Books, Take
 from stepdown.serve.relay import Relay
 from stepdown.serve.signals import purchase
 from stepdown.serve.step import Clock, Signals, Step
+from stepdown.serve.words import Words
 
 TICK_S = 0.001  # uvloop's timers count milliseconds, so a wait may end so much early
 
@@ -90,7 +80,7 @@ class Cascade:
     """One request on its way through a policy.
 
     `relay`, where it is set before `run`, gets the pieces of an answer that is certain to be sent.
-    What breaks `shape`, set likewise, is no answer. `deadline_at`, likewise, is when the caller
+    `deadline_at`, likewise, is when the caller
     stops waiting, on the clock's seconds.
     """
 
@@ -108,14 +98,11 @@ class Cascade:
         self.step = step
         self.text = text
         self.request_id = request_id
-        self.messages = messages
-        self.asked = asked
-        self.context = context
+        self.words = Words(step, text, request_id, messages, asked, context)
         self.walk = Walk(step.policy, known, step.derived)
         self.books = Books(step, request_id, clock)
         self.answers: dict[str, tuple[str, Completion]] = {}
         self.refused: list[str] = []
-        self.shape: Format | None = None
         self.relay: Relay | None = None
         self.opening: Callable[[str, Decision], Reply] | None = None
         self.deadline_at: float | None = None
@@ -165,8 +152,8 @@ class Cascade:
         """Ask a tier; return how the walk ended where its answer was sent while it was written."""
         why = decision.reason
         self.forget_polish()
-        request = self.request(tier, self.text)
-        if (lack := self.lacks(tier, request)) is not None:
+        request = self.words.request(tier)
+        if (lack := self.words.lacks(tier, request)) is not None:
             self.books.failed(tier, "call", why, lack, "incapable")
             self.walk.down(tier, "incapable")
             return None
@@ -221,50 +208,10 @@ class Cascade:
             self.answers[tier] = (done.text.strip(), done)
         return self.end(tier, decision)
 
-    def lacks(self, tier: str, request: Request) -> Unavailable | None:
-        """Return why a tier cannot take a request that it would be sent, as an error."""
-        why = lacks(request, self.step.models[tier].capabilities, self.step.estimate)
-        return None if why is None else Unavailable(f"{tier} cannot take this request: {why}.")
-
-    def request(self, tier: str, text: str) -> Request:
-        """Return what a tier is asked: its own prompt, or what the caller wrote."""
-        request = request_for(
-            self.step.task,
-            tier,
-            self.request_id,
-            text,
-            context=self.context,
-            capabilities=self.step.models[tier].capabilities,
-            messages=self.messages,
-            weighed=tier in self.step.weighed,
-        )
-        if self.messages is None or self.asked is None:
-            return request
-        return as_asked(request, self.messages, self.asked)
-
-    def understood(self, tier: str, done: Completion) -> Answer:
-        """Return the answer in a completion; of a request that is passed on, as it came."""
-        if self.asked is not None:
-            return self.shaped(read_as_it_is(done), done)
-        task = self.step.task
-        answer = read_answer(task, tier, done, self.context)
-        unasked = done.tool_calls and task.kind != "tool_call"
-        return self.shaped(Answer(answer.text or "") if unasked else answer, done)
-
-    def shaped(self, answer: Answer, done: Completion) -> Answer:
-        """Return an answer, or why it breaks the shape that the caller asked for.
-
-        One that was cut, refused or calls tools is not held to it: its end says what it is.
-        """
-        if self.shape is None or answer.text is None or done.finish_reason != "stop":
-            return answer
-        wrong = breach(self.shape, self.step.task.contract.render(answer.text))
-        return Answer(None, "invalid_output", wrong) if wrong else answer
-
     def take(self, tier: str, done: Completion, attempt: Attempt) -> None:
         """Read a tier's answer and its signals."""
-        answer = self.understood(tier, done)
-        signals = self.read(tier, done, answer.text)
+        answer = self.words.answer(tier, done)
+        signals = self.words.signals(tier, done, answer.text)
         calibrator = self.step.confidence.get(tier)
         confidence = calibrator.apply(signals) if calibrator else None
         if answer.text is not None:
@@ -283,19 +230,6 @@ class Cascade:
         is_compared = self.step.compares and answer.text is not None
         key = answer_key(answer.text or "") if is_compared else None
         self.walk.answered(tier, named, answer.failure, key)
-
-    def read(self, tier: str, done: Completion, answer: str | None) -> dict[str, float | None]:
-        """Return everything that can be read off an answer for nothing.
-
-        The text of an answer that cannot be used is read as it came: so outcomes hold it.
-        """
-        task, text = self.step.task, done.text if answer is None else answer
-        signals = read_signals(done, task, tier, answer)
-        signals |= answer_signals(task, self.text, text)
-        if tier in self.step.shapes:
-            found = shape_signals(self.text, text)
-            signals |= {n: v for n, v in found.items() if f"{tier}.{n}" in self.step.reads}
-        return signals
 
     async def buy(self, name: str, decision: Decision) -> None:
         """Buy a signal about an answer; where it cannot be had it is unknown."""
@@ -341,7 +275,7 @@ class Cascade:
             capabilities=able,
         )
         try:
-            if (lack := self.lacks(tier, request)) is not None:
+            if (lack := self.words.lacks(tier, request)) is not None:
                 raise lack
             done, attempt = await self.books.ask(
                 tier, request, "polish", decision.reason, left_s=self.left_s

@@ -150,7 +150,7 @@ class Service:
         made = Cascade(
             step, plan.text, name, known, plan.messages, plan.asked, self._clock, plan.context
         )
-        made.shape = plan.shape
+        made.words.shape = plan.shape
         return made
 
     def _relay(self, cascade: Cascade, call: Call, plan: Plan, sink: Sink, start: float) -> None:
