@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stepdown.adapters.tables.atomic import replacing
+from stepdown.audit.audit import CLUSTER
 from stepdown.audit.bill import AuditReport, StepBill
 from stepdown.audit.contract import system_of
 from stepdown.audit.skeleton import joined, skeleton
@@ -55,7 +56,7 @@ def listed(report: AuditReport, rules: StepRules) -> StepList:
 
 def _shown(bill: StepBill) -> str:
     said = bill.contract.system if bill.contract and bill.contract.system else ""
-    return " ".join((said or (bill.templates[0] if bill.templates else "")).split())[:120]
+    return " ".join(said.split())[:120]
 
 
 def named(
@@ -82,7 +83,7 @@ def named(
         if rule is not None:
             was += rule.was
             system += rule.system
-        elif bills[old].templates:
+        elif bills[old].rule == CLUSTER:
             system.append(_template(report, batches, old))
         else:
             was.append(old)
