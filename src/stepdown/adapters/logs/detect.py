@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from stepdown.adapters.logs.batch_files import BatchFiles
+from stepdown.adapters.logs.bedrock import Bedrock
+from stepdown.adapters.logs.claude_code import ClaudeCode
 from stepdown.adapters.logs.helicone import Helicone
 from stepdown.adapters.logs.langfuse import Langfuse
+from stepdown.adapters.logs.langsmith import LangSmith
 from stepdown.adapters.logs.litellm import LiteLLM
 from stepdown.adapters.logs.openai_pairs import OpenAIPairs
 from stepdown.adapters.logs.otel import OTelSpans
@@ -31,6 +34,9 @@ FORMATS: tuple[Callable[[str | None], LogReader], ...] = (
     Langfuse,
     LiteLLM,
     Helicone,
+    LangSmith,
+    Bedrock,
+    ClaudeCode,
     BatchFiles,
     OpenAIPairs,
 )

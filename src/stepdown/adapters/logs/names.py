@@ -25,6 +25,11 @@ SESSION_KEYS = (
     "request_group",
 )
 USER_KEYS = ("user_id", "user", "end_user", "customer_id")
+# Most calls have none of a rule's keys, and a set tells that at once.
+_SETS: dict[tuple[str, ...], frozenset[str]] = {
+    keys: frozenset(keys)
+    for keys in (STEP_KEYS, NAME_KEYS, _SURE_NAME_KEYS, SESSION_KEYS, USER_KEYS)
+}
 
 Fields = Mapping[str, Any]
 
@@ -88,6 +93,10 @@ def _plain(name: str) -> str:
 
 
 def _first(fields: list[Fields], keys: tuple[str, ...], rule: str) -> tuple[str, str] | None:
+    any_of = _SETS[keys]
+    fields = [field for field in fields if not any_of.isdisjoint(field)]
+    if not fields:
+        return None
     for key in keys:
         for field in fields:
             value = field.get(key)

@@ -47,7 +47,7 @@ OBJECTS = (None, *STORED, "text_completion", "list", "chat.completion.chunk")
 OK_WORDS = ("ok", "success", "succeeded", "completed", "complete", "200")
 
 
-class _Row(Struct):
+class _Row(Struct, gc=False):
     """The line of a pair."""
 
     id: str | int | None = None
@@ -74,7 +74,7 @@ class _Row(Struct):
     retries: int | None = None
 
 
-class _Stored(Struct):
+class _Stored(Struct, gc=False):
     """What stands beside a stored completion's response."""
 
     metadata: dict[str, Any] | None = None

@@ -118,17 +118,19 @@ class Documents:
         self._start: int | None = None
         self._key = b""
         self._skipping = self._in_string = False
+        self._string = 0  # where a string began that is not whole yet
 
     def feed(self, piece: bytes) -> Iterator[Cutting]:
         """Yield the values that end in this piece."""
         self._kept += piece
         if self._in_string and not self._string_ends():
+            yield from self._forget()
             return
         for token in _TOKEN.finditer(self._kept, self._at):
             text = token[0]
             if text == b'"':  # a string that goes on in the next piece
-                self._at = token.start()
-                self._in_string = self._skipping
+                self._string = token.start()
+                self._at, self._in_string = self._open_end(), True
                 break
             self._at = token.end()
             yield from self._token(text, token)
@@ -179,22 +181,29 @@ class Documents:
         if len(self._kept) - keep_from > LONGEST_BYTES:
             line = self._line + self._kept.count(b"\n", 0, keep_from)
             yield Unread(line, TOO_LONG, self._kept[keep_from : keep_from + 400])
-            self._skipping, self._in_string = True, self._kept[self._at : self._at + 1] == b'"'
-            keep_from = self._at = len(self._kept)
+            self._skipping = True
+            keep_from = self._at
         self._line += self._kept.count(b"\n", 0, keep_from)
         self._kept = self._kept[keep_from:]
         self._at -= keep_from
+        self._string = max(0, self._string - keep_from)
         if self._start is not None:
             self._start = max(0, self._start - keep_from)
 
+    def _open_end(self) -> int:
+        """Return up to where an open string was read: never between a backslash and its sign."""
+        signs = len(self._kept) - len(self._kept.rstrip(b"\\"))
+        return len(self._kept) - signs % 2
+
     def _string_ends(self) -> bool:
-        """Pass over the rest of a string in a value that is passed over."""
+        """Go on in a string that began in an earlier piece; tell whether it ends in this one."""
         found = _STRING_END.match(self._kept, self._at)
         if found is None:
-            self._line += self._kept.count(b"\n")
-            self._kept, self._at = (b"\\" if self._kept.endswith(b"\\") else b""), 0
+            self._at = self._open_end()
             return False
         self._in_string, self._at = False, found.end()
+        if not self._skipping and self._depth == 1:
+            self._key = self._kept[self._string + 1 : self._at - 1]
         return True
 
 

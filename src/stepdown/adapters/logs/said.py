@@ -119,6 +119,8 @@ def _system(asked: Mapping[str, Any]) -> Any:
 
 
 def _messages(row: Any) -> Iterable[Message]:
+    if isinstance(row, dict) and len(row) == 2 and isinstance(row.get("content"), str):
+        return (Message(_role(row), row["content"]),)  # nearly every message
     if isinstance(row, str):
         return (Message("user", row),)
     kind = row.get("type")

@@ -95,7 +95,7 @@ class WireFormat(Struct, gc=False):
     type: str | None = None
 
 
-class WireText(Struct):
+class WireText(Struct, gc=False):
     """`text` of the Responses API, `output_config` of the Messages API."""
 
     format: WireFormat | None = None
@@ -108,7 +108,7 @@ class WireEffort(Struct, gc=False):
     effort: str | None = None
 
 
-class WireRequest(Struct):
+class WireRequest(Struct, gc=False):
     """The figures of a request's body."""
 
     model: str | None = None
@@ -157,13 +157,13 @@ class WireRequest(Struct):
         return None if told is None else told.type
 
 
-class WireMade(Struct):
+class WireMade(Struct, gc=False):
     """A message of a choice, as far as figures go."""
 
     tool_calls: list[Raw] | None = None
 
 
-class WireChoice(Struct):
+class WireChoice(Struct, gc=False):
     """A choice of a response."""
 
     message: WireMade | None = None
@@ -182,7 +182,7 @@ class WireIncomplete(Struct, gc=False):
     reason: str | None = None
 
 
-class WireResponse(Struct):
+class WireResponse(Struct, gc=False):
     """The figures of a response's body; `error` instead of an answer when the call failed."""
 
     id: str | None = None
