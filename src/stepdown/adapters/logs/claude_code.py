@@ -1,9 +1,10 @@
 """Session files of Claude Code (`~/.claude/projects/*/*.jsonl`): one event a line.
 
-There is no published document of this format; the shape was read from public parsers of it as of
-November 2026, so every field counts as not verified. An `assistant` event holds a message of the
-Anthropic API with its usage. Trap: one answer is written as several events, one for each content
-block, with one message id and the same usage again: it is counted once. Costs are not there.
+There is no published document of this format: the shape is written down as known in November
+2026 and was checked against no document, so every field counts as not verified. An `assistant`
+event holds a message of the Anthropic API with its usage. Trap: one answer is written as several
+events, one for each content block, with one message id and the same usage again: it is counted
+once. Costs are not there.
 """
 
 from __future__ import annotations
