@@ -30,8 +30,13 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int) -> float:
-    """Return the resident memory; pages shared with others count in each."""
-    return sum(_pages(each) for each in family(pid)) * PAGE_MB
+    """Return the resident memory of the largest, and what of the others is theirs alone.
+
+    Pages that they share (the interpreter, libraries, what a fork left untouched) count once.
+    """
+    resident = {each: _pages(each) * PAGE_MB for each in family(pid)}
+    largest = max(resident, key=lambda each: resident[each])
+    return resident[largest] + sum(_private_mb(each) for each in resident if each != largest)
 
 
 def _cpu_s(pid: int) -> float:
@@ -41,6 +46,11 @@ def _cpu_s(pid: int) -> float:
 
 def _pages(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+
+
+def _private_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024 / 1e6
 
 
 @contextmanager
@@ -69,8 +79,8 @@ def served(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):  # what a server leaves behind, and one that stays
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()

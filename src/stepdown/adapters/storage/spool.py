@@ -97,29 +97,32 @@ class SpoolWriter:
         with self._lock:
             room = self._room
             if room is None or self._end + len(line) > len(room):
-                self._finish()
+                _release(*self._taken())  # nearly full: to cut it would take the answer's time
                 room = self._open(len(line))
             start, self._end = self._end, self._end + len(line)
             room[start + 1 : self._end] = line[1:]
             room[start] = line[0]
 
     def rotate(self) -> None:
-        """Finish the present file, if anything is in it; the next line starts a new one."""
+        """Finish the present file, if anything is in it; the next line starts a new one.
+
+        It is cut to what is in it, which takes milliseconds: no line waits for that.
+        """
         with self._lock:
-            if self._end:
-                self._finish()
+            fd, room, end = self._taken() if self._end else (-1, None, 0)
+        _release(fd, room, end, cut=True)
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
-            self._finish()
+            fd, room, end = self._taken()
+        _release(fd, room, end, cut=True)
 
-    def _finish(self) -> None:
-        if self._room is not None:
-            self._room.close()
-            os.ftruncate(self._fd, self._end)
-            os.close(self._fd)  # gives up the lock: the file may be removed from now on
+    def _taken(self) -> tuple[int, mmap.mmap | None, int]:
+        """Return the present file, which is this writer's no more."""
+        taken = self._fd, self._room, self._end
         self._fd, self._room, self._end = -1, None, 0
+        return taken
 
     def _open(self, least: int) -> mmap.mmap:
         """Open the next file, a smaller one where the disk has no more room."""
@@ -147,6 +150,18 @@ class SpoolWriter:
             raise
         self._fd = fd
         return self._room
+
+
+def _release(fd: int, room: mmap.mmap | None, end: int, *, cut: bool = False) -> None:
+    """Let go of a file, and with it of the lock: it may be removed from now on."""
+    if room is None:
+        return
+    room.close()
+    try:
+        if cut:
+            os.ftruncate(fd, end)
+    finally:
+        os.close(fd)
 
 
 def _reserve(fd: int, size: int) -> None:

@@ -24,6 +24,7 @@ from stepdown.core.request import (
     Usage,
 )
 
+_LONGEST_DONE = 20  # bytes of the last event, white space around it included
 Count = Annotated[int, Meta(ge=0)]
 
 # Wire -> ours. Those from `eos` on are what servers of open models write.
@@ -174,10 +175,13 @@ class ChatReading:
             MalformedError, msgspec.MsgspecError: not a chunk.
             ReportedError: the server gave up in the middle.
         """
-        if event.strip() == b"[DONE]":
+        if len(event) < _LONGEST_DONE and event.strip() == b"[DONE]":
             self._done = True
             return None
         body = self._decoder.decode(event)
+        if (text := self._bare_text(body)) is not None:
+            self._texts.append(text)
+            return Chunk(text=text)
         choice = _only(body)
         self._model = body.model or self._model
         if body.usage is not None:
@@ -200,9 +204,6 @@ class ChatReading:
 
     def _add(self, choice: _Choice[Any]) -> Chunk | None:
         delta = choice.delta
-        if delta.content and choice.finish_reason is None and self._is_bare(choice):
-            self._texts.append(delta.content)
-            return Chunk(text=delta.content)
         self._finish_reason = choice.finish_reason or self._finish_reason
         self._is_refused = self._is_refused or delta.refusal is not None
         tools = tuple(self._call_piece(call) for call in delta.tool_calls or ())
@@ -216,11 +217,17 @@ class ChatReading:
         )
         return made if made.adds or made.finish_reason is not None else None
 
-    def _is_bare(self, choice: _Choice[Any]) -> bool:
-        """Say whether a chunk is nothing but text: nearly every one is."""
-        delta = choice.delta
+    def _bare_text(self, body: _Body[Any]) -> str | None:
+        """Return the text of a chunk that is nothing but text, as nearly every one is."""
+        if not (body.choices and body.error is None and body.usage is None and self._model):
+            return None
+        choice = body.choices[0]
         silent = choice.logprobs is None or self._decoder is _bare
-        return delta.tool_calls is None and delta.refusal is None and silent
+        if not silent or choice.finish_reason is not None or choice.error is not None:
+            return None
+        delta = choice.delta
+        is_more = delta.tool_calls is not None or delta.refusal is not None
+        return None if is_more else delta.content or None
 
     def _end(self, choice: _Choice[Any]) -> str | None:
         """Return why it ended, where this chunk says so; a word that is not known is not told."""

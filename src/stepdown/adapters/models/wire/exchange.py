@@ -147,7 +147,8 @@ class Exchange:
         if self._size >= PIECE_BYTES and not self._held:
             self._held = True
             self._line.hold()
-        self._wake()
+        if self._waiter is not None:  # one read of the network may bring fifty pieces
+            self._wake()
 
     def end(self) -> None:
         """The body is complete."""

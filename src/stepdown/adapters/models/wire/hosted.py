@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from functools import partial
-from itertools import groupby
 from random import SystemRandom
 from typing import Any, Protocol, TypeVar
 
@@ -306,18 +305,28 @@ def _take_all(parser: Parser, reading: Reading, piece: bytes, found: list[Chunk]
 
 def joined(chunks: list[Chunk]) -> Iterator[Chunk]:
     """Yield the chunks that came together, those of bare text in a row as one."""
-    for is_bare, group in groupby(chunks, _is_bare):
-        if not is_bare:
-            yield from group
+    texts: list[str] = []
+    for chunk in chunks:
+        if _is_bare(chunk):
+            texts.append(chunk.text)
             continue
-        texts = tuple(chunk.text for chunk in group)
-        yield Chunk(text="".join(texts), texts=texts if len(texts) > 1 else ())
+        if texts:
+            yield _as_one(texts)
+            texts = []
+        yield chunk
+    if texts:
+        yield _as_one(texts)
+
+
+def _as_one(texts: list[str]) -> Chunk:
+    return Chunk(text="".join(texts), texts=tuple(texts) if len(texts) > 1 else ())
 
 
 def _is_bare(chunk: Chunk) -> bool:
     """Say whether a chunk is text and nothing else."""
-    told = chunk.finish_reason is not None or chunk.usage is not None
-    return not (told or chunk.tools or chunk.logprobs)
+    if chunk.tools or chunk.logprobs:
+        return False
+    return chunk.finish_reason is None and chunk.usage is None
 
 
 def _note_tries(error: ModelError, tries: Tries) -> None:
