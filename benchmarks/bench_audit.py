@@ -13,7 +13,8 @@ from datetime import date
 from pathlib import Path
 
 from stepdown.adapters.logs import detect
-from stepdown.adapters.prices import ListPrices, estimate_tokens
+from stepdown.adapters.prices import estimate_tokens
+from stepdown.adapters.prices.book import Book
 from stepdown.audit import audit
 
 STEPS = ("intent", "urgency", "extract", "draft")
@@ -44,7 +45,7 @@ def measure(rows: int, *, counted: bool) -> None:
         size = path.stat().st_size / 1e6
         start = time.perf_counter()
         reader = detect(path)
-        report = audit(reader.read(path), ListPrices(date(2026, 11, 22)), estimate=estimate_tokens)
+        report = audit(reader.read(path), Book(date(2026, 11, 22)), estimate=estimate_tokens)
         spent = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     tokens = "counted" if counted else "estimated"

@@ -12,20 +12,26 @@ from hypothesis import strategies as st
 from stepdown.audit import AuditReport, Rules, StepBill, audit
 from stepdown.core.call_columns import Batch
 from stepdown.core.request import Message, Usage
-from stepdown.core.tier import Price
 from stepdown.core.usage_log import LoggedCall, Refused
+from stepdown.ports.price_book import Rate, Rates
 
-LIST = Price(
-    input_usd_per_mtok=2.0,
-    output_usd_per_mtok=10.0,
-    cached_usd_per_mtok=0.5,
+LIST = Rate(
+    input=2.0,
+    output=10.0,
+    cached=0.5,
     basis="list",
     source="a list",
 )
 
 
-def price_of(model: str, day: str | None, input_tokens: int | None) -> Price | None:
-    return None if model.endswith("secret") else LIST
+class Book:
+    def rates(
+        self, model: str, *, provider: str | None, day: str | None, processing: str
+    ) -> Rates | None:
+        return None if model.endswith("secret") else Rates((LIST,))
+
+
+price_of = Book()
 
 
 def batch_of(calls: Iterable[LoggedCall], refused: tuple[Refused, ...] = ()) -> Batch:

@@ -8,15 +8,21 @@ from stepdown.audit import Assumption, AuditReport, Rules, StepBill, audit, audi
 from stepdown.core.call_columns import Batch
 from stepdown.core.report import Claim, Document, Table
 from stepdown.core.request import Message, Usage
-from stepdown.core.tier import Price
 from stepdown.core.usage_log import LoggedCall
+from stepdown.ports.price_book import Rate, Rates
 
-LIST = Price(input_usd_per_mtok=2.0, output_usd_per_mtok=10.0, basis="list", source="a list")
+LIST = Rate(input=2.0, output=10.0, basis="list", source="a list")
 N = 400
 
 
-def price_of(model: str, day: str | None, input_tokens: int | None) -> Price | None:
-    return LIST
+class Book:
+    def rates(
+        self, model: str, *, provider: str | None, day: str | None, processing: str
+    ) -> Rates | None:
+        return None if model.endswith("secret") else Rates((LIST,))
+
+
+price_of = Book()
 
 
 def log(
@@ -148,7 +154,14 @@ def tables(document: Document) -> dict[str, Table]:
 def test_the_document_holds_the_bill_the_plan_and_what_was_read() -> None:
     report = run(log(MESSAGES, [f"l{i % 3}" for i in range(N)], "intent"))
     found = tables(audit_document(report))
-    assert list(found) == ["Today, per step", "The plan", "The evidence", "The log"]
+    assert list(found) == [
+        "Today, per step",
+        "The plan",
+        "The evidence",
+        "The same model, asked less",
+        "The log, before and after",
+        "The log",
+    ]
     for table in found.values():
         assert all(len(row) == len(table.columns) for row in table.rows)
     bill = found["Today, per step"]

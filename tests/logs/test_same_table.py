@@ -11,7 +11,7 @@ import pytest
 from tests.logs import known_pipeline as known
 
 from stepdown.adapters.logs import BatchFiles, detect, read_logs
-from stepdown.adapters.prices.listed import ListPrices
+from stepdown.adapters.prices.book import Book
 from stepdown.audit import AuditReport, audit
 from stepdown.core.call_columns import Batch
 
@@ -31,7 +31,7 @@ NUMBERS = (
 
 
 def audited(batches: list[Batch]) -> AuditReport:
-    return audit(batches, ListPrices(date(2026, 11, 22)))
+    return audit(batches, Book(date(2026, 11, 22)))
 
 
 def read(tmp_path: Path, form: str, n: int = N) -> list[Batch]:

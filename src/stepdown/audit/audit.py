@@ -7,239 +7,308 @@ knows no price list: both are handed to it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+from typing import Any
 
-import msgspec
+import numpy as np
+from msgspec import Struct
 
-from stepdown.audit.advice import advise
-from stepdown.audit.bill import AuditReport, StepBill, WhatWasRead
-from stepdown.audit.cluster import merged, template_of
-from stepdown.audit.contract import infer_contract
-from stepdown.audit.kind import kind_of, label_set
+from stepdown.audit.bill import AuditReport
+from stepdown.audit.cluster import Seen as Unnamed
+from stepdown.audit.cluster import StepIndex, discover
+from stepdown.audit.found import Found
+from stepdown.audit.looking import Cache, Estimate, estimated, form_in, looked_at
+from stepdown.audit.pricing import Priced, Pricer
 from stepdown.audit.rules import Rules
-from stepdown.audit.tally import Spent, Tally
+from stepdown.audit.shape import shape_of
+from stepdown.audit.sketch import hash64
+from stepdown.audit.stepping import report_of
+from stepdown.audit.tally import TOKENS, Looked, Part, Tally
 from stepdown.core.call_columns import Batch
-from stepdown.core.request import Usage
-from stepdown.core.tier import Price
-from stepdown.core.usage_log import LoggedCall, Refused
+from stepdown.core.usage_log import Content, Refused
+from stepdown.ports.price_book import PriceBook
 
 UNNAMED = "unnamed"
 OTHER = "other steps"
 CLUSTER = "cluster"
-Estimate = Callable[[str], int]
-
-
-_UNKNOWN = Spent(None)
-
-
-class PriceOf(Protocol):
-    """Price a model (`provider/model` or a bare name) on a day; None: nobody lists it."""
-
-    def __call__(self, model: str, day: str | None, input_tokens: int | None) -> Price | None:
-        """Return the price; `day` is YYYY-MM-DD, and long prompts may cost more."""
-        ...
+_NUMBERS = (*TOKENS, "latency_s", "max_tokens", "tools", "tools_bytes", "retries", "at_s")
 
 
 def audit(
     batches: Iterable[Batch],
-    price_of: PriceOf,
+    prices: PriceBook,
     *,
     estimate: Estimate | None = None,
     rules: Rules | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> AuditReport:
     """Return the audit of logged calls.
 
-    A cost that the log reports counts as it is; otherwise the tokens are priced by `price_of`;
+    A cost that the log reports counts as it is; otherwise the tokens are priced by `prices`;
     otherwise the cost is unknown and counted. `estimate` counts the tokens of a text where the log
-    has content but no counts; without it they stay unknown.
+    has content but no counts; without it they stay unknown. `names` are remembered names of
+    discovered steps by their fingerprint.
     """
-    running = _Running(rules or Rules(), price_of, estimate)
+    running = Running(rules or Rules(), Pricer(prices), estimate, names or {})
     for batch in batches:
         running.add(batch)
     return running.report()
 
 
-class _Running:
+class _Waiting(Struct, frozen=True):
+    """Unnamed calls of one batch that wait for their step, with what was looked at."""
+
+    part: Part
+    looked: list[Looked | None]
+    unnamed: list[Unnamed]
+
+
+class Running:
     """What has been read so far."""
 
-    def __init__(self, rules: Rules, price_of: PriceOf, estimate: Estimate | None) -> None:
-        self.rules, self.price_of, self.estimate = rules, price_of, estimate
+    def __init__(
+        self, rules: Rules, pricer: Pricer, estimate: Estimate | None, names: Mapping[str, str]
+    ) -> None:
+        self.rules, self.pricer, self.estimate, self.names = rules, pricer, estimate, names
         self.named: dict[str, Tally] = {}
-        self.templates: dict[str, Tally] = {}
-        self.first: str | None = None
-        self.last: str | None = None
+        self.found: dict[str, tuple[Found, Tally]] = {}
+        self.waiting: list[_Waiting] = []
+        self.first_s, self.last_s = float("inf"), float("-inf")
         self.refused: dict[str, tuple[int, Refused]] = {}
-        self.unknown_fields: set[str] = set()
+        self.unknown_fields: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+        self.formats: Counter[str] = Counter()
+        self.days: Counter[int] = Counter()
 
     def add(self, batch: Batch) -> None:
         """Count a batch."""
         self.unknown_fields.update(batch.unknown_fields)
+        self.notes.update(batch.notes)
+        self.formats[batch.format or "rows"] += len(batch)
         for refused in batch.refused:
             self._refuse(refused)
-        for call in batch.calls():
-            self._call(call)
+        if not len(batch):
+            return
+        contents = self._contents(batch)
+        whole = self._part(batch, contents)
+        self._time(whole)
+        self._share(batch, whole, contents)
+        if sum(len(waiting.unnamed) for waiting in self.waiting) >= self.rules.wait:
+            self._discover()
 
     def report(self) -> AuditReport:
         """Return the report on everything that was counted."""
-        clusters = _named_clusters(self._clusters(), taken=set(self.named))
-        steps = {**self.named, **dict(clusters)}
-        whole = Tally(self.rules)
-        for tally in steps.values():
-            whole.merge(tally)
-        bills = [_bill(name, tally, whole, self.rules) for name, tally in steps.items()]
-        bills.sort(key=lambda bill: (-(bill.cost.usd or 0.0), -bill.calls, bill.name))
-        return AuditReport(
-            steps=tuple(bills),
-            calls=whole.calls,
-            errors=whole.errors,
-            messages=whole.sessions.count() or None,
-            messages_exact=whole.sessions.exact,
-            cost=whole.cost(),
-            input_tokens=whole.input.counted(),
-            output_tokens=whole.output.counted(),
-            cached_tokens=whole.cached.counted(),
-            read=self._read(whole),
+        self._discover()
+        return report_of(self)
+
+    def _contents(self, batch: Batch) -> list[Content | None]:
+        """Return what was said in each row; a log without content is looked at here and there."""
+        rows = len(batch)
+        if batch.raws is None or batch.unpack is None:
+            return [None] * rows
+        probe = range(0, rows, max(1, rows // self.rules.probed))
+        if not any(batch.content(row).messages for row in probe):
+            return [None] * rows
+        return [batch.content(row) for row in range(rows)]
+
+    def _part(self, batch: Batch, contents: Sequence[Content | None]) -> Part:
+        numbers = {name: batch.numbers(name) for name in _NUMBERS}
+        guessed = np.nan_to_num(batch.numbers("estimated")) > 0
+        if self.estimate is not None:
+            self._estimate(numbers, guessed, contents, self.estimate)
+        priced: Priced = self.pricer.price(batch, numbers)
+        step, rule = list(batch.words("step")), list(batch.words("step_rule"))
+        rules = [
+            UNNAMED if name is None else by or "column step"
+            for name, by in zip(step, rule, strict=True)
+        ]
+        return Part(
+            numbers=numbers,
+            estimated=guessed,
+            failed=_failed(batch),
+            pico=priced.pico,
+            who=priced.who,
+            rates=priced.rates,
+            models=list(batch.words("model")),
+            sessions=_sessions(batch),
+            rules=rules,
+            finish=list(batch.words("finish")),
         )
 
-    def _call(self, call: LoggedCall) -> None:
-        tally, rule = self._tally(call)
-        usage = self._usage(call)
-        tally.count(model=call.model, session=call.session, status=call.status, rule=rule)
-        tally.spend(usage, self._spent(call, usage), call.latency_s)
-        tally.look(call)
-        if call.at is not None:
-            self.first = call.at if self.first is None else min(call.at, self.first)
-            self.last = call.at if self.last is None else max(call.at, self.last)
+    @staticmethod
+    def _estimate(
+        numbers: dict[str, Any],
+        guessed: Any,
+        contents: Sequence[Content | None],
+        estimate: Estimate,
+    ) -> None:
+        read, wrote = numbers["input_tokens"], numbers["output_tokens"]
+        bare = np.flatnonzero(np.isnan(read) | np.isnan(wrote)).tolist()
+        rows = [row for row in bare if contents[row] is not None]
+        if not rows:
+            return
+        read, wrote = read.copy(), wrote.copy()
+        for row in rows:
+            said = contents[row] or Content()
+            before = (_told(read[row]), _told(wrote[row]))
+            after = estimated(said, *before, estimate)
+            read[row], wrote[row] = (np.nan if v is None else v for v in after)
+            guessed[row] = guessed[row] or after != before
+        numbers["input_tokens"], numbers["output_tokens"] = read, wrote
 
-    def _tally(self, call: LoggedCall) -> tuple[Tally, str]:
-        if call.step is not None:
-            return self._in(self.named, call.step, OTHER), call.step_rule or "column step"
-        template = template_of(call.messages)
-        if template is None:
-            return self._in(self.named, UNNAMED, UNNAMED), UNNAMED
-        return self._in(self.templates, template, ""), CLUSTER
+    def _share(self, batch: Batch, whole: Part, contents: Sequence[Content | None]) -> None:
+        """Give each step its rows."""
+        rows_of: dict[str | None, list[int]] = {}
+        for row, name in enumerate(batch.words("step")):
+            rows_of.setdefault(name, []).append(row)
+        for name in sorted(rows_of, key=lambda name: name or ""):
+            rows = rows_of[name]
+            if name is not None:
+                self._count(
+                    self._tally(name), whole, rows, self._look(batch, whole, contents, rows)
+                )
+        if None in rows_of:
+            self._wait(batch, whole, contents, rows_of[None])
 
-    def _in(self, tallies: dict[str, Tally], key: str, overflow: str) -> Tally:
-        """Return the tally of a key; keys beyond the limit share one."""
-        found = tallies.get(key)
-        if found is None:
-            key = key if len(tallies) < self.rules.most_steps else overflow
-            found = tallies.setdefault(key, Tally(self.rules))
-        return found
+    def _tally(self, name: str) -> Tally:
+        """Return the tally of a name; names beyond the limit share one."""
+        if name not in self.named and len(self.named) >= self.rules.most_steps:
+            name = OTHER
+        return self.named.setdefault(name, Tally(self.rules))
 
-    def _usage(self, call: LoggedCall) -> Usage:
-        told, estimate = call.usage, self.estimate
-        if estimate is None or not call.messages:
-            return told
-        if told.input_tokens is not None and told.output_tokens is not None:
-            return told
-        read, wrote = told.input_tokens, told.output_tokens
-        if read is None:
-            read = sum(estimate(message.text) for message in call.messages)
-        if wrote is None and call.answer is not None:
-            wrote = estimate(call.answer)
-        return msgspec.structs.replace(told, input_tokens=read, output_tokens=wrote, estimated=True)
+    def _look(
+        self, batch: Batch, whole: Part, contents: Sequence[Content | None], rows: Sequence[int]
+    ) -> list[Looked | None]:
+        ids = batch.texts("id")
+        return [
+            None
+            if (said := contents[row]) is None
+            else looked_at(
+                said,
+                ids[row] or batch.place(row),
+                whole.models[row],
+                failed=bool(whole.failed[row]),
+                pico=int(whole.pico[row]),
+                cache=self._cache(whole, row),
+            )
+            for row in rows
+        ]
 
-    def _spent(self, call: LoggedCall, usage: Usage) -> Spent:
-        if call.cost_usd is not None:
-            return Spent(call.cost_usd, "reported", "the log")
-        if call.model is None:
-            return _UNKNOWN
-        day = None if call.at is None else call.at[:10]
-        reference = _reference(call.provider, call.model, call.processing)
-        price = self.price_of(reference, day, usage.input_tokens)
-        if price is None:
-            return _UNKNOWN
-        return Spent(price.cost_usd(usage, None), price.basis, price.source)
+    def _cache(self, whole: Part, row: int) -> Cache | None:
+        """Return what a cache might save on a call that was given nothing from one."""
+        if np.nan_to_num(whole.numbers["cached_tokens"][row]) > 0:
+            return None
+        saves = float(whole.rates["input"][row] - whole.rates["cached"][row])
+        return Cache(float(whole.numbers["at_s"][row]), saves, self.rules)
+
+    @staticmethod
+    def _count(
+        tally: Tally, whole: Part, rows: Sequence[int], looked: Sequence[Looked | None]
+    ) -> None:
+        tally.add(_rows(whole, rows))
+        for one in looked:
+            if one is not None:
+                tally.look(one)
+
+    def _wait(
+        self, batch: Batch, whole: Part, contents: Sequence[Content | None], rows: Sequence[int]
+    ) -> None:
+        forms = {row: form_in(said) for row in rows if (said := contents[row]) is not None}
+        formed = [row for row in rows if forms.get(row) is not None]
+        bare = [row for row in rows if forms.get(row) is None]
+        if bare:
+            looked = self._look(batch, whole, contents, bare)
+            self._count(self._tally(UNNAMED), whole, bare, looked)
+        if not formed:
+            return
+        unnamed = []
+        for row in formed:
+            said, session = contents[row] or Content(), whole.sessions[row]
+            answer = None if whole.failed[row] else said.answer
+            place = None if session is None else hash64(session)
+            form = forms[row]
+            assert form is not None
+            unnamed.append(Unnamed(form, shape_of(answer, said.called), place))
+        part = msgspec_rules(_rows(whole, formed), CLUSTER)
+        self.waiting.append(_Waiting(part, self._look(batch, whole, contents, formed), unnamed))
+
+    def _discover(self) -> None:
+        """Find the steps of the calls that wait, and count them there."""
+        calls = [call for waiting in self.waiting for call in waiting.unnamed]
+        if not calls:
+            return
+        index = StepIndex([found for found, _ in self.found.values()])
+        strangers = [call for call in calls if index.find(call.form) is None]
+        for found in discover(strangers, self.rules) if strangers else ():
+            self.found.setdefault(found.fingerprint, (found, Tally(self.rules)))
+        index = StepIndex([found for found, _ in self.found.values()])
+        for waiting in self.waiting:
+            self._settle(waiting, index)
+        self.waiting = []
+
+    def _settle(self, waiting: _Waiting, index: StepIndex) -> None:
+        rows_of: dict[int | None, list[int]] = {}
+        for row, call in enumerate(waiting.unnamed):
+            rows_of.setdefault(index.find(call.form), []).append(row)
+        for place, rows in rows_of.items():
+            if place is None:
+                tally = self._tally(UNNAMED)
+            else:
+                tally = self.found[index.found[place].fingerprint][1]
+            self._count(tally, waiting.part, rows, [waiting.looked[row] for row in rows])
+
+    def _time(self, whole: Part) -> None:
+        at_s = whole.numbers["at_s"]
+        known = np.isfinite(at_s)
+        if not known.any():
+            return
+        self.first_s = min(self.first_s, float(at_s[known].min()))
+        self.last_s = max(self.last_s, float(at_s[known].max()))
+        days = np.floor(at_s[known] / 86_400).astype(np.int64)
+        distinct, which = np.unique(days, return_inverse=True)
+        for place, day in enumerate(distinct.tolist()):
+            self.days[day] += int(whole.pico[known][which == place].sum())
 
     def _refuse(self, refused: Refused) -> None:
-        reason = _reason(refused.why)
+        reason = refused.why.partition(" (byte")[0]  # equal ones count together
         count, example = self.refused.get(reason, (0, refused))
         earlier = min(example, refused, key=lambda row: (row.source, row.line))
         self.refused[reason] = (count + 1, earlier)
 
-    def _clusters(self) -> list[tuple[str, Tally]]:
-        home = merged({name: tally.calls for name, tally in self.templates.items()}, self.rules)
-        steps: dict[str, Tally] = {}
-        for template in sorted(self.templates):
-            step = steps.setdefault(home[template], Tally(self.rules))
-            step.merge(self.templates[template])
-            step.templates.append(template)
-        return list(steps.items())
 
-    def _read(self, whole: Tally) -> WhatWasRead:
-        refused = [(why, count, example) for why, (count, example) in self.refused.items()]
-        named_by = Counter(whole.named_by)
-        unnamed = named_by.pop(UNNAMED, 0)
-        return WhatWasRead(
-            calls=whole.calls,
-            first=self.first,
-            last=self.last,
-            refused=tuple(sorted(refused, key=lambda row: (-row[1], row[0]))),
-            unknown_fields=tuple(sorted(self.unknown_fields)),
-            with_content=whole.with_content,
-            named_by=tuple(sorted(named_by.items(), key=lambda item: (-item[1], item[0]))),
-            unnamed=unnamed,
-        )
-
-
-def _named_clusters(
-    clusters: list[tuple[str, Tally]], taken: set[str]
-) -> Iterator[tuple[str, Tally]]:
-    """Yield clusters as `step-1`, `step-2`, ..., the costliest first."""
-    ordered = sorted(clusters, key=lambda item: (-item[1].pico, -item[1].calls, item[0]))
-    free = (
-        name for number in range(1, len(clusters) + len(taken) + 1) if (name := f"step-{number}")
-    )
-    names = (name for name in free if name not in taken)
-    yield from zip(names, (tally for _, tally in ordered), strict=False)
-
-
-def _bill(name: str, tally: Tally, whole: Tally, rules: Rules) -> StepBill:
-    cost = tally.cost()
-    messages = tally.sessions.count() or None
-    contract = infer_contract(tally.sample.items(), rules)
-    kind = kind_of(name, tally, contract, rules)
-    found = label_set(tally.answers, contract) if kind.kind == "classify" else None
-    return StepBill(
-        name=name,
-        rule=min(tally.named_by, key=lambda rule: (-tally.named_by[rule], rule)),
-        calls=tally.calls,
-        errors=tally.errors,
-        calls_with_session=tally.with_session,
-        messages=messages,
-        messages_exact=tally.sessions.exact,
-        input_tokens=tally.input.counted(),
-        output_tokens=tally.output.counted(),
-        cached_tokens=tally.cached.counted(),
-        cost=cost,
-        share=tally.pico / whole.pico if whole.pico else None,
-        usd_per_message=_per_message(cost.usd, whole.sessions.count()),
-        latency_p50_s=tally.latency.at(0.5),
-        latency_p95_s=tally.latency.at(0.95),
-        latency_known=tally.latency.n,
-        models=tuple(sorted(tally.models.items(), key=lambda item: (-item[1], item[0]))),
-        with_content=tally.with_content,
-        kind=kind,
-        advice=advise(kind, tally, found, rules),
-        labels=found.labels if found else (),
-        contract=contract,
-        templates=tuple(tally.templates),
+def _rows(part: Part, rows: Sequence[int]) -> Part:
+    at = np.asarray(rows, dtype=np.intp)
+    return Part(
+        numbers={name: values[at] for name, values in part.numbers.items()},
+        estimated=part.estimated[at],
+        failed=part.failed[at],
+        pico=part.pico[at],
+        who=part.who[at],
+        rates={name: values[at] for name, values in part.rates.items()},
+        models=[part.models[row] for row in rows],
+        sessions=[part.sessions[row] for row in rows],
+        rules=[part.rules[row] for row in rows],
+        finish=[part.finish[row] for row in rows],
     )
 
 
-def _per_message(usd: float | None, messages: int) -> float | None:
-    return None if usd is None or not messages else usd / messages
+def msgspec_rules(part: Part, rule: str) -> Part:
+    """Return the part with one rule for all of its rows."""
+    from msgspec.structs import replace
+
+    return replace(part, rules=[rule] * len(part.pico))
 
 
-def _reference(provider: str | None, model: str, processing: str | None) -> str:
-    named = provider is None or model.startswith(f"{provider}/")
-    reference = model if named else f"{provider}/{model}"
-    way = processing if processing not in (None, "standard") else None
-    return reference if way is None else f"{reference} [{way}]"
+def _sessions(batch: Batch) -> list[str | None]:
+    return [a or b for a, b in zip(batch.texts("session"), batch.texts("trace"), strict=True)]
 
 
-def _reason(why: str) -> str:
-    """Return a reason without the byte where it was found, so that equal ones count together."""
-    return why.partition(" (byte")[0]
+def _failed(batch: Batch) -> Any:
+    status = batch.words("status")
+    good = [code for code, name in enumerate(status.names) if name == "ok"]
+    return (status.codes >= 0) & ~np.isin(status.codes, good)
+
+
+def _told(value: float) -> float | None:
+    return None if isnan(value) else float(value)

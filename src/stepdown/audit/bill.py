@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stepdown.audit.found import Found
 from stepdown.audit.rules import TierClass
 from stepdown.core.contract import Contract
 from stepdown.core.usage_log import Refused
@@ -75,6 +76,7 @@ class Saving(Struct, frozen=True):
     high_usd: float
     low_assumes: str
     high_assumes: str
+    break_even: float | None = None
 
 
 class Advice(Struct, frozen=True):
@@ -84,6 +86,21 @@ class Advice(Struct, frozen=True):
     why: str
     tier: TierClass
     saving: Saving | None = None
+
+
+class Measure(Struct, frozen=True, kw_only=True):
+    """A saving that needs no other model, over the logged period; both ends in dollars.
+
+    None: nobody lists a price, or it costs nothing until something goes wrong.
+    """
+
+    kind: Literal["duplicates", "caching", "batch", "unused tools", "reasoning", "max_tokens"]
+    step: str
+    calls: int
+    low_usd: float | None
+    high_usd: float | None
+    evidence: str
+    assumes: str
 
 
 class StepBill(Struct, frozen=True, kw_only=True):
@@ -114,7 +131,14 @@ class StepBill(Struct, frozen=True, kw_only=True):
     advice: Advice
     labels: tuple[str, ...] = ()
     contract: Contract | None = None
-    templates: tuple[str, ...] = ()  # of a step that nobody named: what its calls are known by
+    cache_write_tokens: Counted = Counted(None, 0, 0)
+    reasoning_tokens: Counted = Counted(None, 0, 0)
+    retries: int = 0
+    prompts: int = 0
+    measures: tuple[Measure, ...] = ()
+    after_low_usd: float | None = None
+    after_high_usd: float | None = None
+    found: tuple[Found, ...] = ()  # of a step that nobody named: what its calls are known by
 
     @property
     def calls_per_message(self) -> float | None:
@@ -129,10 +153,12 @@ class WhatWasRead(Struct, frozen=True, kw_only=True):
     first: str | None
     last: str | None
     refused: tuple[tuple[str, int, Refused], ...] = ()
-    unknown_fields: tuple[str, ...] = ()
+    unknown_fields: tuple[tuple[str, int], ...] = ()
     with_content: int = 0
     named_by: tuple[tuple[str, int], ...] = ()
     unnamed: int = 0
+    formats: tuple[tuple[str, int], ...] = ()
+    notes: tuple[tuple[str, int], ...] = ()
 
     @property
     def refused_rows(self) -> int:
@@ -153,6 +179,16 @@ class AuditReport(Struct, frozen=True, kw_only=True):
     output_tokens: Counted
     cached_tokens: Counted
     read: WhatWasRead
+    days: tuple[tuple[str, float], ...] = ()
+    reasoning_tokens: Counted = Counted(None, 0, 0)
+    month_factor: float | None = None
+    month_method: str = ""
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """All savings that need no other model, the largest first."""
+        every = [measure for step in self.steps for measure in step.measures]
+        return tuple(sorted(every, key=lambda m: (-(m.high_usd or 0.0), m.kind, m.step)))
 
     @property
     def usd_per_message(self) -> float | None:

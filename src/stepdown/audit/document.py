@@ -1,13 +1,14 @@
-"""The audit as tables: the bill per step, what could step down and why, and what was read."""
+"""The audit as tables: what was read, the bill per step, what could step down, before and after."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from stepdown.audit.bill import AuditReport, Cost, Counted, Saving, StepBill, WhatWasRead
-from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
+from stepdown.core.report import Cell, Claim, Column, Document, Plot, Point, Prose, Section, Table
 
 LABELS_SHOWN = 4
+MOST_MEASURES = 12
 
 
 def audit_document(report: AuditReport, notes: Sequence[str] = ()) -> Document:
@@ -15,13 +16,16 @@ def audit_document(report: AuditReport, notes: Sequence[str] = ()) -> Document:
 
     `notes` are what the caller knows of the log (`recorded: ...`); they stand under the bill.
     """
+    over_time = (_over_time(report),) if len(report.days) > 1 else ()
     return Document(
         title="Audit",
         subtitle="what each step costs today, and what could step down",
         facts=_facts(report),
         sections=(
-            Section("The bill per step", (_bill(report, notes),)),
+            Section("The bill per step", (_bill(report, notes), *over_time)),
             Section("What could step down and why", (_plan(report), _evidence(report))),
+            Section("What saves without another model", (_measures(report),)),
+            Section("Before and after", (_invoice(report),)),
             Section("What was read", (_read(report), *_warnings(report))),
         ),
     )
@@ -31,10 +35,18 @@ def _facts(report: AuditReport) -> tuple[tuple[str, str], ...]:
     read = report.read
     period = "unknown" if read.first is None else f"{read.first[:10]} to {(read.last or '')[:10]}"
     messages = "unknown" if report.messages is None else f"{report.messages:,}"
-    return (("calls", f"{report.calls:,}"), ("messages", messages), ("period", period))
+    formats = ", ".join(f"{name} ({n:,})" for name, n in read.formats) or "none"
+    refused = f"{read.refused_rows:,} refused" if read.refused_rows else "none refused"
+    return (
+        ("read", formats),
+        ("calls", f"{report.calls:,}, {refused}"),
+        ("messages", messages),
+        ("period", period),
+    )
 
 
 def _bill(report: AuditReport, notes: Sequence[str]) -> Table:
+    month = report.month_factor
     columns = (
         Column("Step"),
         Column("Calls", numeric=True),
@@ -42,26 +54,29 @@ def _bill(report: AuditReport, notes: Sequence[str]) -> Table:
         Column("Tokens in", numeric=True, optional=True),
         Column("Tokens out", numeric=True, optional=True),
         Column("Cached", numeric=True, optional=True),
+        Column("Reasoning", numeric=True, optional=True),
         Column("Cost", numeric=True),
-        Column("$/message", numeric=True),
-        Column("$/call", numeric=True, optional=True),
+        *([Column("$/month", numeric=True)] if month else []),
+        Column("$/1k calls", numeric=True),
         Column("Share", numeric=True),
+        Column("$/message", numeric=True, optional=True),
         Column("p50", numeric=True),
         Column("p95", numeric=True, optional=True),
         Column("Errors", numeric=True, optional=True),
+        Column("Retries", numeric=True, optional=True),
+        Column("Prompts", numeric=True, optional=True),
         Column("Models", optional=True),
     )
-    rows = tuple(_bill_row(step) for step in report.steps)
     return Table(
         title="Today, per step",
         columns=columns,
-        rows=rows,
+        rows=tuple(_bill_row(step, month) for step in report.steps),
         total=_total(report),
         notes=(*notes, *_bill_notes(report)),
     )
 
 
-def _bill_row(step: StepBill) -> tuple[Cell, ...]:
+def _bill_row(step: StepBill, month: float | None) -> tuple[Cell, ...]:
     return (
         step.name,
         Claim(step.calls, "count"),
@@ -69,13 +84,17 @@ def _bill_row(step: StepBill) -> tuple[Cell, ...]:
         _tokens(step.input_tokens),
         _tokens(step.output_tokens),
         _tokens(step.cached_tokens),
+        _tokens(step.reasoning_tokens),
         _cost(step.cost),
-        Claim(step.usd_per_message, "usd", note=_at_least(step.cost)),
-        Claim(step.cost.usd_per_call, "usd", n=_fewer(step.cost.known, step.calls)),
+        *_monthly(step.cost, month),
+        _per_thousand(step.cost, step.calls),
         Claim(step.share, "share"),
+        Claim(step.usd_per_message, "usd", note=_at_least(step.cost)),
         Claim(step.latency_p50_s, "s", n=_fewer(step.latency_known, step.calls)),
         Claim(step.latency_p95_s, "s", n=_fewer(step.latency_known, step.calls)),
         Claim(step.errors / step.calls, "share"),
+        Claim(step.retries, "count"),
+        Claim(step.prompts if step.with_content else None, "count"),
         ", ".join(name for name, _ in step.models),
     )
 
@@ -89,15 +108,30 @@ def _total(report: AuditReport) -> tuple[Cell, ...]:
         _tokens(report.input_tokens),
         _tokens(report.output_tokens),
         _tokens(report.cached_tokens),
+        _tokens(report.reasoning_tokens),
         _cost(report.cost),
-        Claim(report.usd_per_message, "usd", note=_at_least(report.cost)),
-        Claim(report.cost.usd_per_call, "usd", n=_fewer(report.cost.known, report.calls)),
+        *_monthly(report.cost, report.month_factor),
+        _per_thousand(report.cost, report.calls),
         Claim(None if report.cost.usd is None else 1.0, "share"),
+        Claim(report.usd_per_message, "usd", note=_at_least(report.cost)),
         "",
         "",
         Claim(report.errors / report.calls if report.calls else None, "share"),
+        Claim(sum(step.retries for step in report.steps), "count"),
+        "",
         "",
     )
+
+
+def _monthly(cost: Cost, month: float | None) -> tuple[Cell, ...]:
+    if month is None:
+        return ()
+    return (Claim(None if cost.usd is None else cost.usd * month, "usd", note=_at_least(cost)),)
+
+
+def _per_thousand(cost: Cost, calls: int) -> Claim:
+    usd = cost.usd_per_call
+    return Claim(None if usd is None else 1000 * usd, "usd", n=_fewer(cost.known, calls))
 
 
 def _fewer(known: int, calls: int) -> int | None:
@@ -120,6 +154,120 @@ def _at_least(cost: Cost) -> str:
     return "at least" if cost.unknown and cost.usd is not None else ""
 
 
+def _over_time(report: AuditReport) -> Plot:
+    points = tuple(Point(float(place), usd) for place, (_, usd) in enumerate(report.days, 1))
+    first, last = report.days[0][0], report.days[-1][0]
+    return Plot(
+        title="Cost over time",
+        x_label=f"day of the log that has calls (1 is {first}, {len(points)} is {last}, UTC)",
+        y_label="cost of the day",
+        y_unit="usd",
+        points=points,
+        joined=True,
+    )
+
+
+def _measures(report: AuditReport) -> Table:
+    columns = (
+        Column("What"),
+        Column("Step"),
+        Column("Calls", numeric=True, optional=True),
+        Column("Saving", numeric=True),
+        Column("Seen"),
+    )
+    rows = tuple(
+        (m.kind, m.step, Claim(m.calls, "count"), _range(m.low_usd, m.high_usd), m.evidence)
+        for m in report.measures[:MOST_MEASURES]
+    )
+    assumes = {m.kind: f"{m.kind}: {m.assumes}." for m in report.measures}
+    more = len(report.measures) - len(rows)
+    notes = [f"{more} smaller ones are in --json."] if more > 0 else []
+    if not rows:
+        notes.append("Nothing found: no repeats, no long prompts out of a cache, no idle tools.")
+    else:
+        notes.append("Over the logged period. They overlap, so they do not add up.")
+    return Table(
+        title="The same model, asked less",
+        columns=columns,
+        rows=rows,
+        notes=(*notes, *(assumes[kind] for kind in sorted(assumes))),
+    )
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "unknown" if low is None or high is None else f"${low:,.2f} to ${high:,.2f}"
+
+
+def _invoice(report: AuditReport) -> Table:
+    factor = report.month_factor or 1.0
+    columns = (
+        Column("Step"),
+        Column("Today", numeric=True),
+        Column("After, at worst", numeric=True),
+        Column("After, at best", numeric=True),
+        Column("Pays until", numeric=True),
+    )
+    rows = tuple(
+        (
+            step.name,
+            Claim(_times(step.cost.usd, factor), "usd", note=_at_least(step.cost)),
+            Claim(_times(step.after_high_usd, factor), "usd"),
+            Claim(_times(step.after_low_usd, factor), "usd"),
+            _until(step.advice.saving),
+        )
+        for step in report.steps
+    )
+    known = [step for step in report.steps if step.cost.usd is not None]
+    totals = [
+        Claim(_times(sum(values), factor) if known else None, "usd", note=note)
+        for values, note in (
+            ([step.cost.usd or 0.0 for step in known], _at_least(report.cost)),
+            ([step.after_high_usd or 0.0 for step in known], ""),
+            ([step.after_low_usd or 0.0 for step in known], ""),
+        )
+    ]
+    return Table(
+        title="A month, before and after" if report.month_factor else "The log, before and after",
+        columns=columns,
+        rows=(*rows, *_per_message_row(report, known)),
+        total=("total", *totals, ""),
+        notes=_invoice_notes(report),
+    )
+
+
+def _per_message_row(
+    report: AuditReport, known: Sequence[StepBill]
+) -> tuple[tuple[Cell, ...], ...]:
+    if not report.messages or not known:
+        return ()
+    sums = (
+        report.cost.usd,
+        sum(step.after_high_usd or 0.0 for step in known),
+        sum(step.after_low_usd or 0.0 for step in known),
+    )
+    each = (Claim(None if usd is None else usd / report.messages, "usd") for usd in sums)
+    return (("each message", *each, ""),)
+
+
+def _invoice_notes(report: AuditReport) -> tuple[str, ...]:
+    method = (report.month_method,) if report.month_method else ()
+    return (
+        *method,
+        f"From {report.calls:,} calls. At worst and at best are what the tables above assume.",
+        "Of the measures of a step the largest counts, then another model for the rest.",
+        "Pays until: the share of calls that may escalate, paid twice, before nothing is saved.",
+        "The once-only cost of proving it (labels, eval runs) is not in it.",
+    )
+
+
+def _until(saving: Saving | None) -> Cell:
+    return "" if saving is None else Claim(saving.break_even, "share")
+
+
+def _times(usd: float | None, factor: float) -> float | None:
+    return None if usd is None else usd * factor
+
+
 def _bill_notes(report: AuditReport) -> tuple[str, ...]:
     cost = report.cost
     named = {"reported": "reported by the log", "list": "list price", "your_rate": "your rate"}
@@ -129,7 +277,12 @@ def _bill_notes(report: AuditReport) -> tuple[str, ...]:
     notes = [f"Cost: {'; '.join(parts)}."] if parts else []
     estimated = report.input_tokens.estimated
     if estimated:
-        notes.append(f"Tokens of {estimated:,} of {report.calls:,} calls are estimated.")
+        notes.append(
+            f"Tokens of {estimated:,} of {report.calls:,} calls "
+            f"({estimated / report.calls:.0%}) are estimated."
+        )
+    if not report.month_factor and report.month_method:
+        notes.append(report.month_method)
     return tuple(notes)
 
 
@@ -139,7 +292,7 @@ def _plan(report: AuditReport) -> Table:
         Column("Work"),
         Column("Down?"),
         Column("To"),
-        Column("Saving", numeric=True, optional=True),
+        Column("Saving", numeric=True),
         Column("Why"),
     )
     rows = tuple(
@@ -206,12 +359,13 @@ def _read(report: AuditReport) -> Table:
     ]
     if read.unknown_fields:
         rows.append(("fields not known", Claim(len(read.unknown_fields), "count"), _names(read)))
+    rows += [("note", Claim(n, "count"), text) for text, n in read.notes]
     columns = (Column("What"), Column("Value", numeric=True), Column("Detail"))
     return Table(title="The log", columns=columns, rows=tuple(rows))
 
 
 def _names(read: WhatWasRead) -> str:
-    return ", ".join(read.unknown_fields)
+    return ", ".join(f"{name} ({n:,})" for name, n in read.unknown_fields)
 
 
 def _warnings(report: AuditReport) -> tuple[Prose, ...]:

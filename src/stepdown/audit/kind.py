@@ -87,11 +87,11 @@ def label_set(answers: Counter[str] | None, contract: Contract | None) -> LabelS
 
 
 def _tools(tally: Tally) -> tuple[str, ...]:
-    if tally.tools * 2 < tally.calls or not tally.tools:
+    if tally.with_tools * 2 < tally.calls or not tally.with_tools:
         return ()
     offered = [seen.tools for seen in tally.sample.items() if seen.tools]
     middle = f", {median(offered):.0f} at the median" if offered else ""
-    return (f"{tally.tools:,} of {tally.calls:,} calls offer tools{middle}",)
+    return (f"{tally.with_tools:,} of {tally.calls:,} calls offer tools{middle}",)
 
 
 def _classify(found: LabelSet | None, rules: Rules) -> KindOfWork | None:

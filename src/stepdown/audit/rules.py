@@ -17,21 +17,28 @@ TierClass = Literal["rule", "expert", "small", "stay"]
 class Assumption(Struct, frozen=True):
     """What a saving assumes about a class of tier: the share of calls it keeps, from low to high.
 
-    `usd_per_call` is what one attempt of that tier costs, None when nobody has said; then the
-    saving is before that cost and says so.
+    An attempt costs `usd_per_call`, or what `model` lists for today's tokens times a ratio (other
+    families cut text into other tokens); the low end takes `tokens_high`. With neither the saving
+    is before that cost and says so. `host_usd_month` is what hosting costs at the low end.
     """
 
     kept_low: float
     kept_high: float
     usd_per_call: float | None = None
     source: str = ""
+    model: str | None = None
+    tokens_low: float = 0.9
+    tokens_high: float = 1.3
+    host_usd_month: float = 0.0
 
 
 ASSUMPTIONS: Mapping[str, Assumption] = MappingProxyType(
     {
-        "rule": Assumption(0.5, 1.0),
-        "expert": Assumption(0.5, 1.0),
-        "small": Assumption(0.0, 1.0),
+        "rule": Assumption(0.5, 1.0, 0.0, "runs inside the process that calls"),
+        "expert": Assumption(
+            0.5, 0.95, 0.0, "runs on processors that you have", host_usd_month=30.0
+        ),
+        "small": Assumption(0.3, 0.9, model="openai/gpt-5-nano"),
     }
 )
 
@@ -47,7 +54,14 @@ class Rules(Struct, frozen=True, kw_only=True):
     `rewritten`: share of an answer's words that are the input's, at a like length, for a polish.
     `shortened`: answer over input length under which prose is a summary. `long_prose_tokens`: a
     longer p95 answer is open-ended. `variable_values`: a place of a system prompt with more
-    different values is a variable. `alike`: share of common words of two such prompts.
+    different values is a variable. `alike`: share of what two groups of prompts always say that
+    they must have in common to be one step, `alike_same`: where their answers have the same fields
+    or labels. `learn`: different prompts that steps are learnt from, `most_groups`: groups of them
+    that are compared. `wait`: unnamed calls that wait for their step at a time. `probed`: rows of a
+    batch that are looked at for content. `cache_tokens`, `cache_s`: the shortest prompt that
+    providers cache and how long they keep it unused (OpenAI, Prompt caching; Anthropic, Prompt
+    caching; November 2026). `burst_calls`, `burst_times`: calls of a minute, and times the usual,
+    that look like a job. `bytes_per_token`: of prompts, where the log counts no tokens of a part.
     """
 
     enough_calls: int = 200
@@ -67,9 +81,21 @@ class Rules(Struct, frozen=True, kw_only=True):
     long_context_tokens: int = 32_000
     many_tools: int = 5
     sample: int = 400
+    bytes_per_token: float = 4.0
+    probed: int = 32
+    wait: int = 100_000
+    cache_tokens: int = 1024
+    cache_s: int = 300
+    most_prefixes: int = 100_000
+    burst_calls: int = 30
+    burst_times: float = 10.0
+    month_days: float = 365.25 / 12
     distinct_answers: int = 2000
     answer_chars: int = 300
     most_steps: int = 1000
     variable_values: int = 12
-    alike: float = 0.8
+    alike: float = 0.65
+    alike_same: float = 0.2
+    learn: int = 1000
+    most_groups: int = 120
     assumptions: Mapping[str, Assumption] = field(default_factory=lambda: dict(ASSUMPTIONS))

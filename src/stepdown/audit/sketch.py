@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 _ALL = float(1 << 64)
@@ -41,6 +44,16 @@ class Quantiles:
         bucket = math.ceil(math.log(value) / self._log)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
 
+    def extend(self, values: Any) -> None:
+        """Count an array of numbers; NaN is left out."""
+        known = values[np.isfinite(values)]
+        positive = known[known > 0]
+        self.n += len(known)
+        self._zeros += len(known) - len(positive)
+        buckets = np.ceil(np.log(positive) / self._log).astype(np.int64)
+        for bucket, count in zip(*map(list, np.unique(buckets, return_counts=True)), strict=True):
+            self._counts[int(bucket)] = self._counts.get(int(bucket), 0) + int(count)
+
     def merge(self, other: Quantiles) -> None:
         """Count what the other counted."""
         self.n += other.n
@@ -69,16 +82,25 @@ class Distinct:
     values), with the unbiased (k - 1) / kth of Beyer et al., SIGMOD 2007.
     """
 
-    def __init__(self, keep: int = 100_000) -> None:
+    def __init__(self, keep: int = 20_000) -> None:
         self.keep = keep
         self.exact = True
         self._hashes: set[int] = set()
 
     def add(self, text: str) -> None:
         """Count a text."""
-        self._hashes.add(hash64(text))
+        self.add_hash(hash64(text))
+
+    def add_hash(self, digest: int) -> None:
+        """Count a text by its digest."""
+        self._hashes.add(digest)
         if len(self._hashes) > 2 * self.keep:
             self._prune()
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Count texts."""
+        for text in set(texts):
+            self.add(text)
 
     def merge(self, other: Distinct) -> None:
         """Count what the other counted."""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stepdown.cli.options import HERE, HtmlOption, JsonOption, ProjectOption
-from stepdown.cli.session import Session, session
+from stepdown.cli.session import DONE, NO, Session, session
 
 if TYPE_CHECKING:
     from stepdown.audit.bill import AuditReport
     from stepdown.config.schema import AuditKeys
+    from stepdown.core.own_price import OwnPrices
+    from stepdown.core.report import Document
     from stepdown.wiring.audit_writing import Wish
 
 
@@ -34,6 +36,16 @@ def audit(  # noqa: PLR0917 - options of a command line
         typer.Option("--map", metavar="FIELD=COLUMN", help="Where a table keeps what."),
     ] = None,
     html: HtmlOption = None,
+    md: Annotated[Path | None, typer.Option("--md", help="Also write Markdown here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Also write the bill per step as CSV here.")
+    ] = None,
+    fail_if: Annotated[
+        str | None, typer.Option("--fail-if", help="Exit 1 if true, such as 'waste_usd>500'.")
+    ] = None,
+    show_content: Annotated[
+        bool, typer.Option("--show-content", help="Do not mask secrets and personal data.")
+    ] = False,
     write: Annotated[
         bool,
         typer.Option(
@@ -63,6 +75,8 @@ def audit(  # noqa: PLR0917 - options of a command line
     """
     with session("audit", json=json) as talk:
         from stepdown.audit.document import audit_document
+        from stepdown.audit.gate import gate_of
+        from stepdown.audit.privacy import masked_report
         from stepdown.audit.step_rules import Named
         from stepdown.config.steps_file import read_steps
         from stepdown.wiring import auditing
@@ -70,6 +84,7 @@ def audit(  # noqa: PLR0917 - options of a command line
         from stepdown.wiring.environment import Environment
         from stepdown.wiring.log_files import logs_of
 
+        gate = None if fail_if is None else gate_of(fail_if)
         named = Named(read_steps(project))
         asked = asked_logs(logs, project)
         columns = {**asked.columns, **_mapped(map_ or [])}
@@ -78,20 +93,45 @@ def audit(  # noqa: PLR0917 - options of a command line
             today=Environment.current().today,
             step=step,
             columns=columns,
+            own=_own(project),
             named=named,
             watch=_watch(talk),
         )
         if write or dry_run:
             wish = Wish(root=project, rows=rows, masked=mask, dry_run=dry_run)
             _write(talk, report, asked.logs, wish, step=step, columns=columns)
+        report = report if show_content else masked_report(report)
         for name, calls in named.counts.most_common():
             talk.say(f"steps.toml: {calls:,} calls are {name}.")
         document = audit_document(report)
-        if html is not None:
-            from stepdown.adapters.render.html import write_html
+        _save(document, html, md, csv)
+        code = DONE
+        if gate is not None:
+            code = _told(talk, gate, report)
+        talk.finish(report, document, code)
 
-            write_html(html, document)
-        talk.finish(report, document)
+
+def _told(talk: Session, gate: Any, report: AuditReport) -> int:
+    fires, value = gate.fires(report)
+    if not fires:
+        return DONE
+    talk.warn(f"--fail-if: {gate.metric} is {value:,.6g}, {gate.sign} {gate.limit:g}.")
+    return NO
+
+
+def _save(document: Document, html: Path | None, md: Path | None, csv: Path | None) -> None:
+    from stepdown.adapters.render.html import write_html, write_page
+    from stepdown.adapters.render.plain import csv_table, markdown
+    from stepdown.core.report import Table
+
+    if html is not None:
+        write_html(html, document)
+    if md is not None:
+        write_page(md, markdown(document))
+    if csv is not None:
+        bill = document.sections[0].blocks[0]
+        assert isinstance(bill, Table)
+        write_page(csv, csv_table(bill))
 
 
 def _write(
@@ -145,6 +185,13 @@ def asked_logs(logs: list[str] | None, project: Path) -> AuditKeys:
     return replace(found.audit, logs=logs or [str(found.root / log) for log in found.audit.logs])
 
 
+def _own(project: Path) -> OwnPrices | None:
+    """Return the project's own prices, None without a project."""
+    from stepdown.config.project import load_project
+
+    return load_project(project).prices if (project / "stepdown.toml").is_file() else None
+
+
 def _mapped(said: list[str]) -> dict[str, str]:
     """Return `FIELD=COLUMN` as a mapping."""
     from stepdown.errors import InputError
@@ -156,10 +203,13 @@ def _mapped(said: list[str]) -> dict[str, str]:
 
 
 def _watch(talk: Session) -> Any:
+    """Return what draws the progress bar: bytes of the file read, on a terminal only."""
     if not sys.stderr.isatty():
         return None
 
-    def show(log: str, rows: int) -> None:
-        talk.err.print(f"{log}: {rows:,} calls", end="\r", markup=False, highlight=False)
+    def show(name: str, rows: int, share: float | None) -> None:
+        done = 0 if share is None else round(20 * min(1.0, share))
+        bar = "" if share is None else f"[{'█' * done}{'·' * (20 - done)}] {share:4.0%} "
+        talk.err.print(f"{bar}{name}: {rows:,} calls", end="\r", markup=False, highlight=False)
 
     return show

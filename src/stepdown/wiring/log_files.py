@@ -14,8 +14,8 @@ from stepdown.errors import DataError
 
 STDIN = "-"
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".log", ".gz", ".zst", ".zstd")
-# Called with the log's name and how many calls of it were read.
-Watch = Callable[[str, int], None]
+# Called with the log's name, how many calls of it were read, and the share of its bytes if known.
+Watch = Callable[[str, int, float | None], None]
 
 
 def files_of(paths: Sequence[str]) -> tuple[Path, ...]:
@@ -57,11 +57,21 @@ def batches_of(
 ) -> Iterator[Batch]:
     """Yield the calls of logs in batches. `step` names every call; `columns` maps a table's."""
     rows: dict[str, int] = {}
+    sizes = _sizes(logs)
     for batch in read_logs(logs, readers(step=step, columns=columns)):
         rows[batch.source] = rows.get(batch.source, 0) + len(batch)
         if watch is not None:
-            watch(batch.source, rows[batch.source])
+            size = sizes.get(batch.source)
+            watch(batch.source, rows[batch.source], batch.position / size if size else None)
         yield batch
+
+
+def _sizes(logs: Sequence[Source | Path]) -> dict[str, int]:
+    """Return the bytes of each log that is a file, by what its batches call it."""
+    paths = [log if isinstance(log, Path) else log.path for log in logs]
+    known = [path for path in paths if path is not None]
+    sizes = {path: path.stat().st_size for path in known}
+    return {name: size for path, size in sizes.items() for name in (str(path), path.name)}
 
 
 def _matched(said: str) -> list[Path]:

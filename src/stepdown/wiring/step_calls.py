@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 
 from stepdown.audit.bill import AuditReport
-from stepdown.audit.cluster import template_of
+from stepdown.audit.cluster import StepIndex
 from stepdown.audit.drafting import Looked
+from stepdown.audit.looking import form_in
 from stepdown.audit.sketch import Sample, hash64
 from stepdown.core.asked import Tool
 from stepdown.core.call_columns import Batch
-from stepdown.core.usage_log import LoggedCall
+from stepdown.core.usage_log import Content, LoggedCall
 
 LOOKED_AT = 1000  # calls of a step that its draft rests on
 
@@ -23,14 +24,17 @@ class StepOf:
     """Tell which step of an audit a call is of."""
 
     def __init__(self, report: AuditReport) -> None:
-        self._by_template = {t: bill.name for bill in report.steps for t in bill.templates}
+        pairs = [(found, bill.name) for bill in report.steps for found in bill.found]
+        self._index = StepIndex([found for found, _ in pairs])
+        self._names = [name for _, name in pairs]
 
-    def __call__(self, call: LoggedCall) -> str | None:
+    def __call__(self, call: LoggedCall, said: Content) -> str | None:
         """Return the step's name, None where nobody named it."""
         if call.step is not None:
             return call.step
-        template = template_of(call.messages)
-        return None if template is None else self._by_template.get(template)
+        form = form_in(said)
+        place = None if form is None else self._index.find(form)
+        return None if place is None else self._names[place]
 
 
 def calls_by_step(
@@ -39,7 +43,7 @@ def calls_by_step(
     """Yield each call with its step, its batch and its row in it; calls of no step are left out."""
     for batch in batches:
         for row, call in enumerate(batch.calls()):
-            step = step_of(call)
+            step = step_of(call, batch.content(row))
             if step is not None:
                 yield step, call, batch, row
 

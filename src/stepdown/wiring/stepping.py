@@ -9,7 +9,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stepdown.adapters.tables.atomic import replacing
-from stepdown.audit.audit import CLUSTER
 from stepdown.audit.bill import AuditReport, StepBill
 from stepdown.audit.contract import system_of
 from stepdown.audit.skeleton import joined, skeleton
@@ -56,7 +55,7 @@ def listed(report: AuditReport, rules: StepRules) -> StepList:
 
 def _shown(bill: StepBill) -> str:
     said = bill.contract.system if bill.contract and bill.contract.system else ""
-    return " ".join(said.split())[:120]
+    return " ".join((said or (bill.found[0].template if bill.found else "")).split())[:120]
 
 
 def named(
@@ -83,7 +82,7 @@ def named(
         if rule is not None:
             was += rule.was
             system += rule.system
-        elif bills[old].rule == CLUSTER:
+        elif bills[old].found:
             system.append(_template(report, batches, old))
         else:
             was.append(old)
