@@ -170,7 +170,7 @@ class Small(Work):
         model.capabilities = Capabilities(context_tokens=self.room[tier])
         return model
 
-    def samples(self, _task: Task) -> tuple[Sample, ...]:
+    def walk(self, _task: Task) -> tuple[Sample, ...]:
         return (Sample(id="a", input="word " * 50, reference=""), *SAMPLES)
 
     @property
