@@ -39,6 +39,9 @@ from stepdown.cli import (
 )
 
 LOOP = "The loop"
+SETS = "Eval sets, runs and labels"
+LIVE = "A running gateway"
+MONEY = "Steps of a log and money"
 MORE = "Beside it"
 
 
@@ -65,33 +68,33 @@ app = typer.Typer(
 VERBS = (
     ("audit", LOOP, audit.audit),
     ("eval", LOOP, evals.evaluate),
-    ("eval import", LOOP, eval_import.eval_import),
-    ("eval plan", LOOP, eval_plan.eval_plan),
-    ("eval compare", LOOP, eval_compare.eval_compare),
-    ("eval show", LOOP, eval_show.eval_show),
-    ("eval check", LOOP, eval_check.eval_check),
     ("train", LOOP, train.train),
     ("certify", LOOP, certify.certify),
-    ("certify plan", LOOP, certify_plan.certify_plan),
     ("serve", LOOP, serve.serve),
-    ("serve share", LOOP, serve_share.serve_share),
-    ("serve status", LOOP, serve_status.serve_status),
-    ("rollback", LOOP, rollback.rollback),
     ("report", LOOP, report.report),
+    ("eval import", SETS, eval_import.eval_import),
+    ("eval plan", SETS, eval_plan.eval_plan),
+    ("eval compare", SETS, eval_compare.eval_compare),
+    ("eval show", SETS, eval_show.eval_show),
+    ("eval check", SETS, eval_check.eval_check),
+    ("certify plan", SETS, certify_plan.certify_plan),
+    ("label", SETS, label.label),
+    ("outcomes", SETS, outcomes.outcomes),
+    ("replay", SETS, replay.replay),
+    ("serve status", LIVE, serve_status.serve_status),
+    ("serve share", LIVE, serve_share.serve_share),
+    ("rollback", LIVE, rollback.rollback),
+    ("ask", LIVE, ask.ask),
+    ("explain", LIVE, explain.explain),
+    ("steps", MONEY, steps.steps),
+    ("steps name", MONEY, steps.name),
+    ("steps merge", MONEY, steps.merge),
+    ("steps split", MONEY, steps.split),
+    ("steps forget", MONEY, steps.forget),
+    ("prices", MONEY, prices.prices),
+    ("reconcile", MONEY, reconcile.reconcile),
     ("init", MORE, init.init),
     ("demo", MORE, demo.demo),
-    ("ask", MORE, ask.ask),
-    ("explain", MORE, explain.explain),
-    ("replay", MORE, replay.replay),
-    ("outcomes", MORE, outcomes.outcomes),
-    ("label", MORE, label.label),
-    ("prices", MORE, prices.prices),
-    ("reconcile", MORE, reconcile.reconcile),
-    ("steps", MORE, steps.steps),
-    ("steps name", MORE, steps.name),
-    ("steps merge", MORE, steps.merge),
-    ("steps split", MORE, steps.split),
-    ("steps forget", MORE, steps.forget),
 )
 
 
