@@ -46,6 +46,14 @@ def children_of_threads(pid: int) -> list[int]:
     return found
 
 
+def metrics(address: str) -> str:
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request("GET", "/metrics")
+    page = connection.getresponse().read().decode()
+    connection.close()
+    return page
+
+
 def fillers_of(pid: int, but: int | None = None) -> list[int]:
     """Return the process that fills the ledger, which a thread starts with the first trace."""
     until = time.monotonic() + 20
@@ -145,6 +153,9 @@ def test_a_worker_that_dies_is_replaced_and_counted_and_the_others_answer_on(fol
             connection = http.client.HTTPConnection(served.address, timeout=20)
             ask(connection)
             connection.close()
+        page = metrics(served.address)
+        assert 'stepdown_worker_restarts_total{worker="1"} 1\n' in page
+        assert 'stepdown_worker_restarts_total{worker="2"} 0\n' in page
     assert len(callers.failed) < 8
     assert set(callers.answered) <= set(kept_in(folder))
 

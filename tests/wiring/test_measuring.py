@@ -17,8 +17,10 @@ from stepdown.core.exposure import TODAY, Exposure
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 from stepdown.serve.meter import Meter
+from stepdown.serve.ramp import Ramp
 from stepdown.wiring.exposing import Exposures, Told, read_spoken, write_spoken
 from stepdown.wiring.measuring import Sharing, metrics_page
+from stepdown.wiring.operating import others_of
 from stepdown.wiring.spending import Spending
 
 OTHER = """
@@ -71,6 +73,18 @@ def test_the_page_adds_up_all_processes_and_does_not_fall_when_one_dies(tmp_path
     mine.close()
     Sharing(tmp_path, Meter(), lambda: nothing).close()  # type: ignore[arg-type, return-value]
     assert [path.stem for path in tmp_path.glob("*.json")] == [str(os.getpid())]
+
+
+def test_lines_that_the_ledger_holds_or_has_lost_are_on_the_page(tmp_path: Path) -> None:
+    unwritten = {"held": 3, "lost": 2}
+    ramp = Ramp("desk")
+    others = others_of(lambda: ramp, dict, lambda: 0, lambda: unwritten, {"1": 4})
+    sharing = Sharing(tmp_path, Meter(), others)
+    page = metrics_page(sharing.everybody(), []).decode()
+    sharing.close()
+    assert "\nstepdown_ledger_held 3\n" in page
+    assert "\nstepdown_ledger_lost_total 2\n" in page
+    assert '\nstepdown_worker_restarts_total{worker="1"} 4\n' in page
 
 
 def test_a_torn_file_of_numbers_is_passed_over(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from stepdown.adapters.gateway.server import Worker
+    from stepdown.adapters.storage.ledger import Filled
     from stepdown.core.exposure import Exposure
     from stepdown.wiring.reloading import Desk
     from stepdown.wiring.workspace import Workspace
@@ -96,7 +97,9 @@ def _answer(
             worker.is_ready()
 
     is_first = worker is None or worker.number == 0
-    with gateway(workspace, host, start, "beside" if is_first else "elsewhere") as (app, desk):
+    filled: Filled = "beside" if is_first else "elsewhere"
+    restarts = {} if worker is None else {str(worker.number + 1): worker.restarts}
+    with gateway(workspace, host, start, filled, restarts) as (app, desk):
         if is_first:
             _say_tasks(talk, workspace, desk.status()["tasks"])
         serve_on(

@@ -77,6 +77,16 @@ _COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "feedback": ("stepdown_feedback_total", "Feedback, by kind.", ("task", "kind")),
     "responses": ("stepdown_responses_total", "HTTP responses.", ("route", "status")),
     "spans_dropped": ("stepdown_spans_dropped_total", "Traces that were not exported.", ()),
+    "ledger_lost": (
+        "stepdown_ledger_lost_total",
+        "Lines of the ledger that could be neither written nor held.",
+        (),
+    ),
+    "worker_restarts": (
+        "stepdown_worker_restarts_total",
+        "Workers that ended unasked and were replaced, by their number.",
+        ("worker",),
+    ),
     "tier_retries": ("stepdown_tier_retries_total", "Calls of a tier tried again.", ("tier",)),
     "tier_refused": (
         "stepdown_tier_refused_total",
@@ -93,6 +103,11 @@ _GAUGES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "tier_running": ("stepdown_tier_running", "Calls of a tier under way.", ("tier",)),
     "tier_waiting": ("stepdown_tier_queue_depth", "Calls that wait for a tier.", ("tier",)),
     "tier_down": ("stepdown_tier_down", "Processes in which a tier's breaker is open.", ("tier",)),
+    "ledger_held": (
+        "stepdown_ledger_held",
+        "Lines of the ledger held in memory, because its spool takes none.",
+        (),
+    ),
     "shadow_waiting": ("stepdown_shadow_waiting", "Shadow runs that wait.", ()),
     "sessions": ("stepdown_sessions", "Conversations whose tier is remembered.", ()),
 }

@@ -160,17 +160,23 @@ class GatewayOperations:
 
 
 def others_of(
-    ramp_of: Callable[[], Ramp], gates: Callable[[], Mapping[str, Any]], spans: Callable[[], int]
+    ramp_of: Callable[[], Ramp],
+    gates: Callable[[], Mapping[str, Any]],
+    spans: Callable[[], int],
+    unwritten: Callable[[], Mapping[str, int]],
+    restarts: Mapping[str, int],
 ) -> Callable[[], tuple[Mapping[str, Values], Mapping[str, Values]]]:
     """Return what reads the counters and gauges that other parts of this process keep."""
 
     def read() -> tuple[Mapping[str, Values], Mapping[str, Values]]:
-        ramp, readings = ramp_of(), gates()
+        ramp, readings, lines = ramp_of(), gates(), unwritten()
         shadows, sessions = ramp.shadows, ramp.sessions
         dropped = {} if shadows is None else dict(shadows.dropped)
         counters: dict[str, Values] = {
             "shadow_dropped": {labels: float(n) for labels, n in dropped.items()},
             "spans_dropped": {(): float(spans())},
+            "ledger_lost": {(): float(lines["lost"])},
+            "worker_restarts": {(worker,): float(n) for worker, n in restarts.items()},
             "tier_retries": {(t,): float(r.retries) for t, r in readings.items()},
             "tier_opened": {(t,): float(r.opened) for t, r in readings.items()},
             "tier_refused": {
@@ -178,6 +184,7 @@ def others_of(
             },
         }
         gauges: dict[str, Values] = {
+            "ledger_held": {(): float(lines["held"])},
             "tier_running": {(t,): float(r.running) for t, r in readings.items()},
             "tier_waiting": {(t,): float(r.waiting) for t, r in readings.items()},
             "tier_down": {(t,): float(r.state == "open") for t, r in readings.items()},

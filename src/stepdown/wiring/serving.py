@@ -26,11 +26,12 @@ def gateway(
     host: str,
     start: Mapping[str, Exposure] | None = None,
     filled: Filled = "here",
+    restarts: Mapping[str, int] = {},
 ) -> Iterator[tuple[GatewayApp, Desk]]:
     """Open the service behind its HTTP app; the ledger is flushed at the end.
 
     `start` is the exposure at which each task starts; stepdown.toml's where it is None.
-    `filled` says who fills the ledger's database.
+    `filled` says who fills the ledger's database, `restarts` how often this worker was replaced.
 
     Raises:
         LockError: the lock does not match the files.
@@ -41,7 +42,7 @@ def gateway(
     gates = gates_of(workspace)
     with (
         workspace.ledger(filled) as ledger,
-        standing(workspace, ledger, begun, gates.readings) as beside,
+        standing(workspace, ledger, begun, gates.readings, restarts) as beside,
     ):
         desk = Desk(workspace, beside, gates)
         app = GatewayApp(

@@ -36,6 +36,7 @@ class Standing:
         ledger: SpoolLedger,
         start: Mapping[str, Exposure],
         gates: Callable[[], Mapping[str, Any]],
+        restarts: Mapping[str, int],
         stack: ExitStack,
     ) -> None:
         project = workspace.project
@@ -58,7 +59,7 @@ class Standing:
             shadows=self.shadows,
         )
         dropped = (lambda: 0) if spans is None else (lambda: spans.dropped)
-        others = others_of(lambda: self.ramp, gates, dropped)
+        others = others_of(lambda: self.ramp, gates, dropped, ledger.unwritten, restarts)
         sharing = Sharing(project.state / FOLDER, self.meter, others)
         stack.callback(sharing.close)
         self.operations = GatewayOperations(
@@ -86,6 +87,7 @@ def standing(
     ledger: SpoolLedger,
     start: Mapping[str, Exposure],
     gates: Callable[[], Mapping[str, Any]] = dict,
+    restarts: Mapping[str, int] = {},
 ) -> Iterator[Standing]:
     """Open everything that stands beside a service, and close it in the right order.
 
@@ -94,7 +96,7 @@ def standing(
         ConfigError: spans are to be exported, and the extra is not installed.
     """
     with ExitStack() as stack:
-        yield Standing(workspace, ledger, start, gates, stack)
+        yield Standing(workspace, ledger, start, gates, restarts, stack)
 
 
 def _shadows(

@@ -26,12 +26,16 @@ _MARGIN_S = 5.0
 
 
 class Worker(Struct, frozen=True):
-    """What a worker gets from its parent. `parent_fd` is at its end when the parent is gone."""
+    """What a worker gets from its parent. `parent_fd` is at its end when the parent is gone.
+
+    `restarts` counts the workers before it that died in its place.
+    """
 
     number: int
     listener: socket.socket
     parent_fd: int
     ready_fd: int
+    restarts: int = 0
 
     def is_ready(self) -> None:
         """Tell the parent that requests are answered."""
@@ -54,7 +58,7 @@ class Workers:
         self._grace_s = grace_s
         self._told = told
         self._running: dict[int, int] = {}
-        self._replaced = 0
+        self._restarts = [0] * len(listeners)
         self._lifeline = os.pipe()
 
     def keep(self, on_ready: Callable[[], None]) -> Worker | int:
@@ -88,7 +92,8 @@ class Workers:
             if other != number:
                 listener.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
-        return Worker(number, self._listeners[number], self._lifeline[0], ready[1])
+        restarts = self._restarts[number]
+        return Worker(number, self._listeners[number], self._lifeline[0], ready[1], restarts)
 
     def _first_word(self, ready: int) -> int | None:
         """Wait until a new worker is ready; return its exit code when it ended instead."""
@@ -119,10 +124,11 @@ class Workers:
         """Start a worker in place of each that ended; return it in the child only."""
         for pid, status in self._dead():
             number = self._running.pop(pid)
-            self._replaced += 1
+            self._restarts[number] += 1
             why = os.waitstatus_to_exitcode(status)
             said = signal.Signals(-why).name if why < 0 else f"exit code {why}"
-            self._told(f"worker {number + 1} ended ({said}); replaced, {self._replaced} so far.")
+            so_far = sum(self._restarts)
+            self._told(f"worker {number + 1} ended ({said}); replaced, {so_far} so far.")
             time.sleep(_PAUSE_S)
             ready = os.pipe()
             if (worker := self._start(number, ready)) is not None:
