@@ -176,6 +176,16 @@ def test_tool_calls_come_back_as_blocks(client: Anthropic, handler: FakeHandler)
     ]
 
 
+def test_a_stop_sequence_ends_only_an_answer_that_ended_by_itself(
+    client: Anthropic, handler: FakeHandler
+) -> None:
+    handler.says = {"stop_sequence": "END"}
+    assert (ask(client).stop_reason, ask(client).stop_sequence) == ("stop_sequence", "END")
+    assert streamed(client)[1].stop_sequence == "END"
+    handler.says = {"stop_sequence": "END", "finish_reason": "length"}
+    assert (ask(client).stop_reason, ask(client).stop_sequence) == ("max_tokens", None)
+
+
 def streamed(client: Anthropic, **changes: Any) -> Any:
     said = {"model": "intent", "max_tokens": 100, "messages": ASK, **changes}
     with client.messages.stream(**said) as events:

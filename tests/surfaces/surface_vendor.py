@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Said = Mapping[str, Any]  # text, calls ((id, name, arguments), ...), hang: whether it never ends
+# text, calls ((id, name, arguments), ...), stop: the sequence that ended it, hang: it never ends
+Said = Mapping[str, Any]
 
 
 class Vendor:
@@ -149,10 +150,16 @@ def _message(said: Said) -> Any:
         "role": "assistant",
         "model": "c-1",
         "content": content,
-        "stop_reason": "tool_use" if said.get("calls") else "end_turn",
-        "stop_sequence": None,
+        "stop_reason": _ending(said),
+        "stop_sequence": said.get("stop"),
         "usage": {"input_tokens": 7, "output_tokens": 4, "cache_read_input_tokens": 3},
     }
+
+
+def _ending(said: Said) -> str:
+    if said.get("calls"):
+        return "tool_use"
+    return "stop_sequence" if said.get("stop") else "end_turn"
 
 
 def _events(said: Said) -> Iterator[bytes]:
@@ -161,7 +168,7 @@ def _events(said: Said) -> Iterator[bytes]:
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
 
     whole = _message(said)
-    yield event("message_start", message={**whole, "content": [], "stop_reason": None})
+    yield event("message_start", message={**whole, "content": [], **OPEN})
     for at, block in enumerate(whole["content"]):
         if block["type"] == "text":
             yield event("content_block_start", index=at, content_block={**block, "text": ""})
@@ -175,10 +182,11 @@ def _events(said: Said) -> Iterator[bytes]:
                 delta = {"type": "input_json_delta", "partial_json": part}
                 yield event("content_block_delta", index=at, delta=delta)
         yield event("content_block_stop", index=at)
-    end = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
+    end = {"stop_reason": whole["stop_reason"], "stop_sequence": whole["stop_sequence"]}
     yield event("message_delta", delta=end, usage={"output_tokens": 4})
     yield event("message_stop")
 
 
+OPEN = {"stop_reason": None, "stop_sequence": None}
 CHAT = (_chat, _chunks)
 MESSAGES = (_message, _events)

@@ -229,6 +229,21 @@ def test_the_cache_mark_of_the_caller_reaches_the_vendor(claude: Anthropic, said
     assert (message.usage.input_tokens, message.usage.cache_read_input_tokens) == (7, 3)
 
 
+def test_the_stop_sequence_that_ended_an_answer_is_told(claude: Anthropic, said: Vendor) -> None:
+    said.says = {"claude": {"text": "Sunny.", "stop": "END"}}
+    asked: Any = {
+        "model": "talk",
+        "max_tokens": 9,
+        "messages": [*ASK, *ANSWERED, *ASK],
+        "stop_sequences": ["END"],
+    }
+    whole = claude.messages.create(**asked)
+    with claude.messages.stream(**asked) as events:
+        streamed = events.get_final_message()
+    for message in (whole, streamed):
+        assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", "END")
+
+
 ANSWERED: Any = [{"role": "assistant", "content": "Sunny."}]
 
 

@@ -157,6 +157,23 @@ async def test_a_stop_reason_is_put_into_our_words(
     assert (await model.complete(asked())).finish_reason == reason
 
 
+async def test_the_stop_sequence_that_ended_it_is_kept_whole_and_in_a_stream(
+    server: Server, model: AnthropicModel
+) -> None:
+    ended = {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+    events = [
+        {**event, "delta": ended} if event["type"] == "message_delta" else event
+        for event in message_stream()
+    ]
+    server.steps = [message(**ended), sse(events), message()]
+    whole = await model.complete(asked())
+    *_, last = [chunk async for chunk in model.stream(asked())]
+    assert last.completion is not None
+    for said in (whole, last.completion):
+        assert (said.finish_reason, said.stop_sequence) == ("stop", "END")
+    assert (await model.complete(asked())).stop_sequence is None
+
+
 async def test_a_refused_temperature_is_left_out_from_then_on(
     server: Server, model: AnthropicModel
 ) -> None:

@@ -31,6 +31,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
     text: str
     finish_reason: str = "stop"
+    stop_sequence: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
 
@@ -39,13 +40,15 @@ class Reply(Struct, frozen=True, kw_only=True):
     """The answer in the caller's shape, with the trace that explains it.
 
     `usage` is what the caller is told: the tokens of the attempt that answered. `more` holds the
-    second answer and those after it. `ignored` names the caller's parameters that changed nothing.
+    second answer and those after it. `stop_sequence` is which of the caller's ended the answer,
+    where the tier says so. `ignored` names the caller's parameters that changed nothing.
     """
 
     text: str
     model: str
     trace: Trace
     finish_reason: str = "stop"
+    stop_sequence: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
     more: tuple[Choice, ...] = ()
@@ -60,6 +63,7 @@ class Reply(Struct, frozen=True, kw_only=True):
         first = Choice(
             text=self.text,
             finish_reason=self.finish_reason,
+            stop_sequence=self.stop_sequence,
             tool_calls=self.tool_calls,
             logprobs=self.logprobs,
         )

@@ -134,11 +134,13 @@ class Completion(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `label_probs` is a distribution over `Request.labels` (sums to 1), prior-corrected where the
     tier needs it. `field_probs` is a confidence per extracted field. `latency_s` is None when
     nobody measured it (a recording). `retries` counts the tries before this one; `unpriced` those
-    of them that the server may have worked on, whose cost nobody knows.
+    of them that the server may have worked on, whose cost nobody knows. `stop_sequence` is which
+    of `Request.stop` ended it, where the tier says so.
     """
 
     text: str
     finish_reason: str = "stop"
+    stop_sequence: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     logprobs: tuple[TokenLogprob, ...] | None = None

@@ -28,6 +28,7 @@ def rendered(call: Call, plan: Plan, answer: str, done: Completion) -> Choice:
     return Choice(
         text=plan.step.task.contract.render(answer),
         finish_reason=done.finish_reason,
+        stop_sequence=None if asked is None else done.stop_sequence,
         tool_calls=done.tool_calls,
         logprobs=done.logprobs if asked is not None and asked.logprobs else None,
     )

@@ -261,6 +261,7 @@ def _reply(call: Call, plan: Plan, outcomes: Sequence[Outcome], trace: Trace) ->
         model=call.model,
         trace=trace,
         finish_reason=first.finish_reason,
+        stop_sequence=first.stop_sequence,
         tool_calls=first.tool_calls,
         logprobs=first.logprobs,
         more=tuple(choices[1:]),

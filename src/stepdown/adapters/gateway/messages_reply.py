@@ -49,7 +49,7 @@ def fault_body(fault: Fault, request_id: str) -> dict[str, Any]:
 
 def message_body(reply: Reply) -> bytes:
     """Return the JSON body of a whole answer."""
-    body = _message(reply, _content(reply), _ENDINGS.get(reply.finish_reason, "end_turn"))
+    body = {**_message(reply, _content(reply)), **_ending(reply)}
     return encode({**body, "usage": _usage(reply.usage)})
 
 
@@ -64,7 +64,7 @@ class MessagesEvents:
 
     def begin(self, opening: Reply) -> bytes:
         """Return the start of the message; its counts come at its end, where they are known."""
-        message = {**_message(opening, [], None), "usage": _usage(opening.usage)}
+        message = {**_message(opening, []), "usage": _usage(opening.usage)}
         start = _event("message_start", {"message": message})
         return start + _event("ping", {})
 
@@ -74,11 +74,7 @@ class MessagesEvents:
 
     def end(self, reply: Reply) -> bytes:
         """Return the end of the last block and of the message, with its counts."""
-        delta = {
-            "stop_reason": _ENDINGS.get(reply.finish_reason, "end_turn"),
-            "stop_sequence": None,
-        }
-        ends = {"delta": delta, "usage": _usage(reply.usage)}
+        ends = {"delta": _ending(reply), "usage": _usage(reply.usage)}
         return self._close() + _event("message_delta", ends) + _event("message_stop", {})
 
     def whole(self, reply: Reply) -> bytes:
@@ -133,14 +129,25 @@ def _event(kind: str, body: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), encode({"type": kind, **body}))
 
 
-def _message(reply: Reply, content: list[Any], stop_reason: str | None) -> dict[str, Any]:
+def _ending(reply: Reply) -> dict[str, Any]:
+    """Return why the answer ended; a stop sequence is named where the tier said which it was."""
+    if reply.finish_reason == "stop" and reply.stop_sequence is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": reply.stop_sequence}
+    return {
+        "stop_reason": _ENDINGS.get(reply.finish_reason, "end_turn"),
+        "stop_sequence": None,
+    }
+
+
+def _message(reply: Reply, content: list[Any]) -> dict[str, Any]:
+    """Return a message that has not ended yet."""
     return {
         "id": f"msg_{reply.trace.id}",
         "type": "message",
         "role": "assistant",
         "model": reply.model,
         "content": content,
-        "stop_reason": stop_reason,
+        "stop_reason": None,
         "stop_sequence": None,
     }
 

@@ -32,6 +32,9 @@ class _OutputDetails(Struct, frozen=True):
     thinking_tokens: Count | None = None
 
 
+_Ending = tuple[str | None, str | None]  # the reason, and which stop sequence it was
+
+
 class _Usage(Struct, frozen=True):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
@@ -51,6 +54,7 @@ class _Block(Struct, frozen=True):
 class _Body(Struct, frozen=True):
     content: tuple[_Block, ...] = ()
     stop_reason: str | None = None
+    stop_sequence: str | None = None
     model: str = ""
     usage: _Usage = _Usage()
     error: Said | str | None = None
@@ -61,6 +65,7 @@ class _Delta(Struct, frozen=True):
     text: str = ""
     partial_json: str = ""
     stop_reason: str | None = None
+    stop_sequence: str | None = None
 
 
 class _Event(Struct, frozen=True):
@@ -87,7 +92,7 @@ def read_message(data: bytes) -> Completion:
     body = _bodies.decode(data)
     if body.error is not None:
         raise ReportedError(body.error)
-    return _completion(body, body.content, body.stop_reason, body.usage)
+    return _completion(body, body.content, (body.stop_reason, body.stop_sequence), body.usage)
 
 
 class MessageReading:
@@ -97,7 +102,7 @@ class MessageReading:
         self._start = _Body()
         self._blocks: dict[int, _Block] = {}
         self._texts: dict[int, list[str]] = {}
-        self._stop_reason: str | None = None
+        self._ending: _Ending = (None, None)
         self._usage = _Usage()
         self._done = False
 
@@ -126,7 +131,7 @@ class MessageReading:
     def completion(self) -> Completion:
         """Return the whole answer."""
         blocks = tuple(self._block(index) for index in sorted(self._blocks))
-        return _completion(self._start, blocks, self._stop_reason, self._usage)
+        return _completion(self._start, blocks, self._ending, self._usage)
 
     def _note(self, event: _Event) -> None:
         if event.type == "message_start":
@@ -135,7 +140,8 @@ class MessageReading:
             self._blocks[event.index] = event.content_block
             self._texts[event.index] = [event.content_block.text]
         elif event.type == "message_delta":
-            self._stop_reason = event.delta.stop_reason or self._stop_reason
+            if event.delta.stop_reason is not None:
+                self._ending = (event.delta.stop_reason, event.delta.stop_sequence)
             self._usage = _newer(self._usage, event.usage)
         elif event.type == "message_stop":
             self._done = True
@@ -171,13 +177,15 @@ class MessageReading:
 
 
 def _completion(
-    body: _Body, blocks: tuple[_Block, ...], stop_reason: str | None, usage: _Usage
+    body: _Body, blocks: tuple[_Block, ...], ending: _Ending, usage: _Usage
 ) -> Completion:
+    stop_reason, stop_sequence = ending
     if stop_reason not in ENDINGS:
         raise MalformedError(f"it ended with {stop_reason!r}")
     return Completion(
         text="".join(block.text for block in blocks if block.type == "text"),
         finish_reason=ENDINGS[stop_reason],
+        stop_sequence=stop_sequence,
         tool_calls=tuple(_call(block) for block in blocks if block.type == "tool_use"),
         usage=_total(usage),
         model=body.model,
