@@ -134,9 +134,6 @@ class Gate:
         ).noting(retry_after_s=self.wait_s)
 
     async def _enter(self, wait_s: float | None) -> None:
-        if self._running < self.concurrency:
-            self._running += 1
-            return
         if len(self._waiting) >= self.queue:
             raise self._overloaded(
                 "queue_full", f"{len(self._waiting)} calls wait, the most allowed"
@@ -214,17 +211,25 @@ class Passage:
     async def __aenter__(self) -> float:
         gate, started = self._gate, self._gate._seconds()
         gate._refuse_when_down()
+        if gate._running < gate.concurrency:
+            gate._running += 1
+            self._began = started
+        else:
+            await self._wait_for_a_turn()
+            self._began = gate._seconds()
+        self._probe = gate._breaker.opened_s is not None
+        gate._breaker = breaker.begun(gate._breaker)
+        gate._counts["calls"] += 1
+        return self._began - started
+
+    async def _wait_for_a_turn(self) -> None:
+        gate = self._gate
         await gate._enter(self._wait_s)
         try:
             gate._refuse_when_down()  # it may have failed while this call waited
         except Down:
             gate._leave()
             raise
-        self._began = gate._seconds()
-        self._probe = gate._breaker.opened_s is not None
-        gate._breaker = breaker.begun(gate._breaker)
-        gate._counts["calls"] += 1
-        return self._began - started
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object

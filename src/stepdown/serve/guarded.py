@@ -23,6 +23,7 @@ class Guarded:
 
     def __init__(self, model: Model, gate: Gate) -> None:
         self._model = model
+        self._holds_time = keeps_time(model)
         self.gate = gate
 
     @property
@@ -45,7 +46,10 @@ class Guarded:
         """
         async with self.gate.passed(timeout_s) as waited_s:
             left = None if timeout_s is None else timeout_s - waited_s
-            done = await _in_time(self._model, request, left, self.gate.tier)
+            if self._holds_time:
+                done = await self._model.complete(request, timeout_s=left)
+            else:
+                done = await _cut_off(self._model, request, left, self.gate.tier)
             self.gate.retried(done.retries)
             return done
 
@@ -72,10 +76,8 @@ class Guarded:
         await self._model.aclose()
 
 
-async def _in_time(model: Model, request: Request, left_s: float | None, tier: str) -> Completion:
-    """Hold a model to its time where it does not do so itself."""
-    if keeps_time(model):
-        return await model.complete(request, timeout_s=left_s)
+async def _cut_off(model: Model, request: Request, left_s: float | None, tier: str) -> Completion:
+    """Hold a model to its time that does not do so itself."""
     try:
         async with asyncio.timeout(left_s):
             return await model.complete(request, timeout_s=left_s)

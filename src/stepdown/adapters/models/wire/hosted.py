@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from stepdown.adapters.models.wire.address import Key, host_of
+from stepdown.adapters.models.wire.deadlines import Deadlines
 from stepdown.adapters.models.wire.exchange import Exchange
 from stepdown.adapters.models.wire.failures import Refusal, RefusedError, Said, Translator, said_in
 from stepdown.adapters.models.wire.peer import Peer
@@ -141,6 +142,7 @@ class HostedModel:
         if stream_url is not None:
             self._stream_peer = Peer(stream_url, headers, self._tell, self._settings)
         self._retrying = Retrying(self._settings, jitter, sleep)
+        self._deadlines: Deadlines | None = None
 
     def __repr__(self) -> str:
         """Return the model and its host, never the key."""
@@ -178,9 +180,12 @@ class HostedModel:
         return self._timed(done, start, None, tries)
 
     async def _whole(self, request: Request, limit: float, tries: Tries) -> bytes:
-        deadline = asyncio.get_running_loop().time() + limit
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit
+        if self._deadlines is None or self._deadlines.loop is not loop:
+            self._deadlines = Deadlines(loop)
         try:
-            async with asyncio.timeout_at(deadline):
+            with self._deadlines.at(deadline):
                 answer = await self._send(request, deadline, tries, stream=False)
                 return await self._peer.whole(answer)
         except TimeoutError:
