@@ -12,9 +12,8 @@ from stepdown.adapters.models.wire.deadlines import Deadlines
 async def for_ever(deadlines: Deadlines, seconds: float) -> float:
     """Return how long the work lasted that would never end."""
     began = deadlines.loop.time()
-    with pytest.raises(TimeoutError):
-        with deadlines.at(began + seconds):
-            await asyncio.Event().wait()
+    with pytest.raises(TimeoutError), deadlines.at(began + seconds):
+        await asyncio.Event().wait()
     return deadlines.loop.time() - began
 
 
@@ -66,6 +65,5 @@ async def test_who_cancels_the_work_from_outside_is_obeyed() -> None:
 
 async def test_an_error_of_the_work_comes_out_as_it_is() -> None:
     deadlines = Deadlines(asyncio.get_running_loop())
-    with pytest.raises(ValueError, match="mine"):
-        with deadlines.at(deadlines.loop.time() + 60):
-            raise ValueError("mine")
+    with pytest.raises(ValueError, match="mine"), deadlines.at(deadlines.loop.time() + 60):
+        raise ValueError("mine")

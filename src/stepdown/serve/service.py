@@ -82,15 +82,12 @@ class Service:
         if sink is not None and plan.streams:
             self._relay(cascades[0], call, plan, sink, start)
         try:
-            outcomes = await self._walked(cascades)
+            outcomes = [await cascades[0].run()] if len(cascades) == 1 else await run_all(cascades)
         except asyncio.CancelledError:
             self._keep(call, plan, _cut(call.id, cascades), start)
             raise
         outcome = outcomes[0] if len(outcomes) == 1 else joined(call.id, outcomes)
         return _reply(call, plan, outcomes, self._keep(call, plan, outcome, start))
-
-    async def _walked(self, cascades: Sequence[Cascade]) -> Sequence[Outcome]:
-        return [await cascades[0].run()] if len(cascades) == 1 else await run_all(cascades)
 
     async def run(self, task: str, text: str, call: Call) -> Reply:
         """Answer a bare text by a task's policy, as the Python API does."""

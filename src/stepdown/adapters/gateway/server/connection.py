@@ -66,6 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._url = b""
         self._headers: list[Pair] = []
+        self._said_bytes = 0
         self._framing_bytes = 0
         self._lingering = False
         self._held = False
@@ -238,6 +239,7 @@ class HttpConnection(asyncio.Protocol):
         self._head_bytes = 1  # what came with the end of the request before is not counted
         self._url = b""
         self._headers = []
+        self._said_bytes = 0
         if not self._queue:
             self.deadline_s = self._house.now_s + self._limits.head_s
 
@@ -252,15 +254,16 @@ class HttpConnection(asyncio.Protocol):
         """
         if not self._in_head:
             return
-        self._headers.append((name.lower(), value.strip(b" \t")))
+        value = value.strip(b" \t")
+        self._headers.append((name.lower(), value))
+        self._said_bytes += len(name) + len(value) + len(": \r\n")
         if len(self._headers) > self._limits.headers:
             raise Refused(431, f"more than {self._limits.headers} headers")
 
     def on_headers_complete(self) -> None:
         """Check the request and let the application begin."""
         self._in_head = False
-        sizes = sum(len(name) + len(value) + 4 for name, value in self._headers)
-        if sizes + len(self._url) > self._limits.head_bytes:
+        if self._said_bytes + len(self._url) > self._limits.head_bytes:
             raise Refused(431, f"the headers are larger than {self._limits.head_bytes} bytes")
         version, parser = self._parser.get_http_version(), self._parser
         method = parser.get_method().decode("ascii")
