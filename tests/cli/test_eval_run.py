@@ -202,3 +202,35 @@ def test_all_and_a_name_exclude_each_other(project: Path) -> None:
     done = evaluate(project, "intent", "--all")
     assert done.returncode == 2
     assert "exclude each other" in done.stderr
+
+
+def test_a_ceiling_that_nobody_asked_is_no_row_and_warns_of_no_price(
+    tmp_path: Path, server: ThreadingHTTPServer
+) -> None:
+    write(tmp_path, server, "")
+    done = evaluate(tmp_path, "intent", "--tiers", "small", "--json")
+    found = json.loads(done.stdout)
+    summary = found["data"]["tasks"][0]
+    assert [tier["tier"] for tier in summary["tiers"]] == ["small"]
+    assert not summary["ceiling_asked"]
+    assert "the ceiling, big, was not asked" in summary["decision"]["text"]
+    assert "tiers.small has no price" in done.stderr
+    assert "tiers.big" not in done.stderr
+    shown = evaluate(tmp_path, "intent", "--tiers", "small").stdout
+    assert "ceiling not asked" in " ".join(shown.split())
+    assert "no scores" not in shown
+    assert "big:" not in shown
+
+
+def test_a_ceiling_that_was_not_asked_now_is_compared_by_its_kept_answers(
+    project: Path, server: ThreadingHTTPServer
+) -> None:
+    whole = json.loads(evaluate(project, "intent", "--json").stdout)["data"]["tasks"][0]
+    asked = server.asked  # type: ignore[attr-defined]
+    done = evaluate(project, "intent", "--tiers", "small", "--json")
+    found = json.loads(done.stdout)["data"]["tasks"][0]
+    assert server.asked == asked  # type: ignore[attr-defined]
+    for shown, before in zip(found["tiers"], whole["tiers"], strict=True):
+        for name in ("tier", "score", "difference", "verdict", "paired", "usd_per_1k"):
+            assert shown[name] == before[name]
+    assert found["decision"] == whole["decision"]

@@ -73,8 +73,9 @@ def evaluate(
         check_rows(rows)
         if every and tasks:
             raise InputError("--all and a task's name exclude each other.", "Use one of them.")
-        workspace = open_workspace(talk, project)
-        chosen, names = workspace.tasks(tasks or ()), [n for n in tiers.split(",") if n]
+        names = [n for n in tiers.split(",") if n]
+        workspace = open_workspace(talk, project, names)
+        chosen = workspace.tasks(tasks or ())
         if max_usd is not None and not allow_unknown_cost:
             check_bounded(workspace, chosen, names)
         with Watching(talk.err) as watch:

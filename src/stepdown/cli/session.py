@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -121,11 +121,13 @@ def session(command: str, *, json: bool = False) -> Iterator[Session]:
         talk.fail(unexpected, FIX)
 
 
-def open_workspace(talk: Session, project: Path) -> Workspace:
-    """Open the project and say which tiers have no price."""
+def open_workspace(talk: Session, project: Path, tiers: Sequence[str] = ()) -> Workspace:
+    """Open the project and say which tiers, or which of those named, have no price."""
     from stepdown.wiring.workspace import Workspace
 
     workspace = Workspace.open(project)
     for name in workspace.unpriced():
+        if tiers and name not in tiers:
+            continue
         talk.warn(f"tiers.{name} has no price: its cost is unknown and counted as such.")
     return workspace

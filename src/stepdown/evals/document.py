@@ -119,7 +119,7 @@ def _score_row(summary: Summary, figures: TierFigures, of_all: bool) -> tuple[Ce
         None if figures.difference is None else _plain_n(figures.difference),
         *((Claim(figures.paired, "count"),) if _apart(summary) else ()),
         *((FLOOR_WORDS.get(figures.floor_verdict or ""),) if summary.floor_given else ()),
-        _verdict(figures),
+        _verdict(figures) if summary.ceiling_asked else "ceiling not asked",
     )
 
 
@@ -223,6 +223,9 @@ def _latency_notes(summary: Summary) -> tuple[str, ...]:
 
 
 def _floor_note(summary: Summary) -> str:
+    if not summary.ceiling_asked:
+        given = "" if not summary.floor_given else f" Floor {summary.floor:.3f} (given)."
+        return f"The ceiling, {summary.ceiling}, was not asked.{given}"
     if summary.floor is None or summary.ceiling_score is None:
         return f"The ceiling, {summary.ceiling}, has no score here, so there is no floor."
     how = "given" if summary.floor_given else f"ceiling less {summary.decision.max_loss:g}"

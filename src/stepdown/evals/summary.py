@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepdown.core.outcome import Outcome, by_query
 from stepdown.core.report import Claim
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from stepdown.evals.tally import Floats, Tally
     from stepdown.stats.arrays import Ints
 
+UNASKED_CEILING = (
+    "No decision: the ceiling, {ceiling}, was not asked and none of its answers to these rows is "
+    "kept, so there is nothing to compare with."
+)
 FloorVerdict = Literal["met", "missed", "undecided", "no_data"]
 
 
@@ -62,7 +67,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     """One task's eval. `floor` is the ceiling's score less `max_loss` unless it was given.
 
     `tasks_together` is among how many tasks the chance of a wrong pass is divided; `run` is the
-    digest of the record.
+    digest of the record. Where not even a kept answer of the ceiling is there (`ceiling_asked`),
+    it is no row.
     """
 
     task: str
@@ -78,6 +84,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     repeat: int = 1
     tasks_together: int = 1
     run: str = ""
+    ceiling_asked: bool = True
 
 
 class Asking(Struct, frozen=True, kw_only=True):
@@ -85,7 +92,8 @@ class Asking(Struct, frozen=True, kw_only=True):
 
     `level` is that of the intervals, `binary` declares scores of 0 and 1 only (the scorer's own
     word when None), `recorded` says what the answers of a recorded tier are, `stopped` why a tier
-    ended early, `tasks_together` among how many tasks delta is divided.
+    ended early, `tasks_together` among how many tasks delta is divided, `ceiling_asked` whether
+    there are any answers of the ceiling.
     """
 
     seed: int
@@ -96,6 +104,7 @@ class Asking(Struct, frozen=True, kw_only=True):
     stopped: Mapping[str, str] = {}
     tasks_together: int = 1
     run: str = ""
+    ceiling_asked: bool = True
 
 
 def summarise(
@@ -203,10 +212,11 @@ class _Figures:
         if floor is None and ceiling.value is not None:
             floor = max(0.0, ceiling.value - self.asked.max_loss)
         groups = self.n if self.groups is None else int(self.groups.max()) + 1
+        shown = self.task.tiers if self.asking.ceiling_asked else self.task.tiers[:-1]
         return Summary(
             task=self.task.name,
             scorer=self.task.scorer,
-            tiers=tuple(self.figures(tier, evidence, decision) for tier in self.task.tiers),
+            tiers=tuple(self.figures(tier, evidence, decision) for tier in shown),
             ceiling=self.task.ceiling,
             ceiling_score=ceiling.value,
             floor=floor,
@@ -217,13 +227,17 @@ class _Figures:
             repeat=self.repeat,
             tasks_together=self.asking.tasks_together,
             run=self.asking.run,
+            ceiling_asked=self.asking.ceiling_asked,
         )
 
     def decision(self, evidence: Mapping[str, Evidence], ceiling: Claim) -> Decision:
         each = list(evidence.values())
         if ceiling.value is None:
             each = [Evidence(tier=tier, scores=(), ceiling=()) for tier in evidence]
-        return decide_on(each, self.task.ceiling, self.asked)
+        found = decide_on(each, self.task.ceiling, self.asked)
+        if self.asking.ceiling_asked:
+            return found
+        return replace(found, text=UNASKED_CEILING.format(ceiling=self.task.ceiling))
 
     def figures(
         self, tier: str, evidence: Mapping[str, Evidence], decision: Decision

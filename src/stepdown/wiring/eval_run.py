@@ -40,6 +40,7 @@ from stepdown.wiring.evaluating import (
     recordings,
     unfit,
 )
+from stepdown.wiring.kept_ceiling import kept_ceiling
 from stepdown.wiring.ranking import beside
 from stepdown.wiring.second_pass import Held, as_asked, scored_later
 from stepdown.wiring.set_walk import samples_of
@@ -139,7 +140,12 @@ async def evaluate(
         found = None
         if scored_later(task):
             found = await held.score(workspace, tuple(samples), finished, terms.purse, terms.watch)
-        done = _summed(workspace, task, roster, samples.order, finished, terms, left_out, parts)
+        kept = None
+        if task.ceiling not in names:
+            kept = await kept_ceiling(workspace, task, samples, roster.n, terms.repeat)
+        done = _summed(
+            workspace, task, roster, samples.order, finished, terms, left_out, parts, kept=kept
+        )
         return msgspec.structs.replace(
             done,
             judge=found if isinstance(found, JudgeFigures) else None,
@@ -205,6 +211,8 @@ def _summed(
     how: How,
     left_out: Mapping[str, str],
     parts: Sequence[str],
+    *,
+    kept: Tally | None,
 ) -> Evaluated:
     seed = seed_from(roster.digest)
     head = head_of(
@@ -223,12 +231,16 @@ def _summed(
     narrowed = msgspec.structs.replace(task, tiers=tuple(t for t in task.tiers if t in shown))
     tallies = {tier: Tally(roster.n, how.repeat) for tier in narrowed.tiers}
     tallies |= {each.run.tier: each.tally for each in finished}
+    asked = any(each.run.tier == task.ceiling for each in finished)
+    if not asked and kept is not None:
+        tallies[task.ceiling] = kept
     asking = Asking(
         seed=seed,
         recorded=recordings(workspace, task.tiers),
         stopped={each.run.tier: each.run.stopped for each in finished if each.run.stopped},
         tasks_together=how.tasks_together,
         run=head.digest,
+        ceiling_asked=asked or kept is not None,
     )
     return Evaluated(
         task=task,
