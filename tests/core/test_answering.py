@@ -8,9 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from stepdown.core.answers import answer_key
+from stepdown.core.bought import agreement_of
 from stepdown.core.chat import messages_of, tools_of
 from stepdown.core.contract import Contract, Prompt
 from stepdown.core.json_schema import schema_problem, violation
+from stepdown.core.outcome import Outcome
+from stepdown.core.replay_array import panel
 from stepdown.core.request import Completion, Context, ImagePart, Message, Tool, ToolCall
 from stepdown.core.requesting import read_answer, request_for
 from stepdown.core.task import Task
@@ -60,6 +63,34 @@ def test_native_calls_become_the_canonical_answer_and_back() -> None:
 def test_calls_that_are_written_as_text_are_read_in_every_documented_shape(text: str) -> None:
     assert read(text).text == OSLO
     assert read(text, "told").text == OSLO
+
+
+def test_two_orders_of_calls_differ_only_where_the_task_says_that_order_counts() -> None:
+    first = '[{"name": "book", "arguments": {"city": "Oslo"}}, {"name": "cancel"}]'
+    second = '[{"name": "cancel"}, {"name": "book", "arguments": {"city": "Oslo"}}]'
+    ordered = replace(CALLS, scoring={"ordered": True})
+    for task, alike in ((CALLS, True), (ordered, False)):
+        one, other = (read(text, task=task).text for text in (first, second))
+        assert (answer_key(one) == answer_key(other)) == alike
+        assert agreement_of(one, [other]) == alike
+        assert [call.name for call in tool_calls(one)] == ["book", "cancel"]
+        assert read(one, task=task).text == one
+    assert read(OSLO, task=ordered).text == OSLO
+
+
+@pytest.mark.parametrize(("ordered", "alike"), [(False, True), (True, False)])
+def test_a_panel_takes_the_order_of_calls_as_the_task_does(ordered: bool, alike: bool) -> None:
+    texts = {
+        "native": '[{"name": "book", "arguments": {}}, {"name": "cancel"}]',
+        "told": '[{"name": "cancel"}, {"name": "book", "arguments": {}}]',
+    }
+    task = replace(CALLS, scoring={"ordered": ordered})
+    rows = [
+        Outcome(query_id="q", tier=tier, score=1.0, answer=read(text, tier, task).text)
+        for tier, text in texts.items()
+    ]
+    table = panel(rows)
+    assert (table.answers["native"][0] == table.answers["told"][0]) == alike
 
 
 def test_prose_calls_nothing_unless_json_was_asked_for() -> None:

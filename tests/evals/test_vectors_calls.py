@@ -160,3 +160,8 @@ def test_graded(name: str, reference: Any, answer: Any, score: float, source: st
 def test_ordered_calls_must_come_in_order() -> None:
     assert scored("tool_calls", [OSLO, CANCEL], [CANCEL, OSLO], ordered=True)[0] == 0
     assert scored("tool_calls", [OSLO, CANCEL], [OSLO, CANCEL], ordered=True)[0] == 1
+
+
+def test_an_answer_whose_order_counts_can_be_a_reference() -> None:
+    calls = [{"name": "f", "arguments": {"x": 1}}, {"name": "g", "arguments": {}}]
+    assert expected_calls({"calls": calls}) == expected_calls(calls)

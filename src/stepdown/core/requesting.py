@@ -31,6 +31,7 @@ from stepdown.core.tool_answer import (
     NoCallsError,
     calls_schema,
     calls_text,
+    in_order,
     misfit,
     unknown_call,
     written_calls,
@@ -259,7 +260,9 @@ def _calls(task: Task, tier: str, completion: Completion, tools: tuple[Tool, ...
     if unknown is not None:
         return Answer(None, "invalid_output", f"calls {unknown!r}, which is not among the tools")
     wrong = misfit(found, tools)
-    return Answer(None, "invalid_output", wrong) if wrong else Answer(found)
+    if wrong:
+        return Answer(None, "invalid_output", wrong)
+    return Answer(in_order(found) if task.scoring.get("ordered") else found)
 
 
 def _told_calls(task: Task, tier: str, completion: Completion) -> str:

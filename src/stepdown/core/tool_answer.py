@@ -1,7 +1,10 @@
 """The canonical answer of a tool_call task, and how it is read off what a model said.
 
 It is the JSON text of an array of `{"arguments": {...}, "name": "..."}`, keys sorted, calls in the
-order of the model; `[]` says that nothing is to be called. It does not know which call is right.
+order of the model; `[]` says that nothing is to be called. Several calls of a task whose order
+counts stand in `{"calls": [...]}`: `answers.answer_key` takes a bare array in any order, and an
+object to the letter, so that every comparison of answers keeps the task's word without knowing the
+task. It does not know which call is right.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ import msgspec
 from stepdown.core.request import Tool, ToolCall, encode_answer
 
 NO_CALL = "[]"
+IN_ORDER = "calls"
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
-_WRAPPERS = ("calls", "tool_calls")
+_WRAPPERS = (IN_ORDER, "tool_calls")
 _ARGUMENTS = ("arguments", "parameters", "input")
 
 
@@ -45,6 +49,12 @@ def written_calls(text: str) -> str:
     tagged = _TAGGED.findall(text)
     found = [_decoded(each) for each in tagged] if tagged else _listed(_decoded(text))
     return encode_answer([plain_call(each) for each in found])
+
+
+def in_order(answer: str) -> str:
+    """Return a canonical answer as one whose calls are compared in their order."""
+    calls = calls_in(answer)
+    return answer if len(calls) < 2 else encode_answer({IN_ORDER: calls})
 
 
 def calls_in(answer: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Expected tool calls: the reference of a tool_call sample, with every value that is accepted.
 
-A reference is a list of calls, `[]` for none. A call is one of
+A reference is a list of calls, `[]` for none (or that list in `{"calls": ...}`, as an answer whose
+order counts is written). A call is one of
 
 - `{"name": "f", "arguments": {"x": 1}}`: these values (also as a chat API logs it, in `function`);
 - `{"name": "f", "accepted": {"x": [1, 2]}, "optional": ["unit"], "any_order": ["tags"]}`: one of
@@ -22,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.core.request import Tool
-from stepdown.core.tool_answer import NoCallsError, plain_call
+from stepdown.core.tool_answer import IN_ORDER, NoCallsError, plain_call
 
 LEFT_OUT = ""  # the mark of BFCL for an argument that may be left out
 MOST_NESTED = 1024  # combinations of accepted values inside one argument
@@ -52,6 +53,8 @@ def expected_calls(reference: object, tools: Sequence[Tool] = ()) -> tuple[Expec
             reference = msgspec.json.decode(reference)
         except msgspec.DecodeError as error:
             raise NotCallsError(f"no JSON: {error}") from None
+    if isinstance(reference, Mapping) and reference.keys() == {IN_ORDER}:
+        reference = reference[IN_ORDER]
     if not isinstance(reference, list | tuple):
         raise NotCallsError(f"expected a list of calls, got {reference!r}")
     found = tuple(_expected(each) for each in reference)
