@@ -13,6 +13,12 @@ OPEN_S = 10.0
 THRESHOLD = 3
 
 
+def test_a_tier_may_be_probed_just_when_the_wait_is_over_however_times_round() -> None:
+    breaker = failed(Breaker(), 9.9, 1, probe=False)
+    assert breaker.wait_s(9.9 + 10.0, OPEN_S) == 0
+    assert breaker.state(9.9 + 10.0, OPEN_S) == "half_open"
+
+
 class Calls(RuleBasedStateMachine):
     """Calls begin and end at random, several at once, while time goes on."""
 
@@ -61,7 +67,7 @@ class Calls(RuleBasedStateMachine):
     def while_open_nothing_is_let_through_and_then_one_at_a_time(self) -> None:
         if self.breaker.opened_s is None:
             assert self.breaker.admits(self.now, OPEN_S)
-        elif self.now - self.breaker.opened_s < OPEN_S:
+        elif self.breaker.opened_s + OPEN_S > self.now:
             assert not self.breaker.admits(self.now, OPEN_S)
             assert self.breaker.wait_s(self.now, OPEN_S) > 0
         else:

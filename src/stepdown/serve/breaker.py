@@ -26,7 +26,7 @@ class Breaker(Struct, frozen=True):
         """Return the state at a moment."""
         if self.opened_s is None:
             return "closed"
-        return "half_open" if now_s - self.opened_s >= open_s else "open"
+        return "open" if self.wait_s(now_s, open_s) > 0 else "half_open"
 
     def admits(self, now_s: float, open_s: float) -> bool:
         """Whether a call may go to the tier: any while closed, one at a time while half open."""
