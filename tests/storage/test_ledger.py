@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from stepdown.adapters.storage import SpoolLedger, open_ledger
+from stepdown.adapters.storage import SpoolLedger, database, open_ledger
 from stepdown.adapters.storage.database import APPLICATION_ID, VERSION, schema
 from stepdown.adapters.storage.rows import encode_trace
 from stepdown.adapters.storage.spool import Line, SpoolWriter, read_lines, seal, segments, unseal
@@ -504,3 +504,21 @@ def test_the_published_ddl_makes_the_tables_of_the_ledger(ledger: SpoolLedger) -
     assert ask(ledger, named) == published
     assert ask(ledger, "PRAGMA application_id") == [(APPLICATION_ID,)]
     assert ask(ledger, "PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_trace_that_another_process_moves_between_two_looks_is_found(
+    ledger: SpoolLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.append(trace())
+    look, moved = database.find, []
+
+    def find_and_be_overtaken(path: Path, trace_id: str) -> Trace | None:
+        found = look(path, trace_id)
+        if not moved:
+            moved.append(ledger.flush())
+        return found
+
+    monkeypatch.setattr(database, "find", find_and_be_overtaken)
+    found = ledger.trace("t1")
+    assert found is not None
+    assert found.id == "t1"

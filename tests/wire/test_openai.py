@@ -323,7 +323,8 @@ async def test_a_stream_that_the_caller_leaves_lets_the_next_call_through(
 ) -> None:
     server.steps = [sse(chat_stream(), done=True), chat()]
     pieces = model.stream(asked())
-    assert (await anext(pieces)).texts == ("card_", "arrival \N{SNOWMAN}")
+    first = "".join((await anext(pieces)).texts)  # how much of it the first read brings is TCP's
+    assert "card_arrival \N{SNOWMAN}".startswith(first)
     await pieces.aclose()
     assert (await model.complete(asked())).text == "card_arrival"
 

@@ -96,8 +96,10 @@ class SpoolLedger:
     def trace(self, trace_id: str) -> Trace | None:
         """Return one trace, None when there is none; looks into the spool as well."""
         found = database.find(self.path, trace_id)
-        if found is None and self._waiting():
-            self.flush()
+        if found is None:
+            if self._waiting():
+                self.flush()
+            # Asked again in any case: another process may have moved it after the first look.
             found = database.find(self.path, trace_id)
         return found
 
