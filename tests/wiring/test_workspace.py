@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tiny_project import TOML, rows
+from tiny_project import TOML, rows, stepdown
 
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError, DataError, LockError
@@ -203,3 +203,14 @@ def test_the_environment_names_the_secret_that_is_missing_and_never_shows_one() 
     with pytest.raises(ConfigError, match="This needs the environment variable B_KEY") as caught:
         here.secret("B_KEY", "This")
     assert "hidden" not in str(caught.value)
+
+
+def test_references_of_their_own_are_called_what_they_are(plain: Path) -> None:
+    lines = [{"id": row["id"], "topic": row["topic"]} for row in rows()[:40]]
+    (plain / "gold.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, lines)))
+    text = TOML.replace('store = "full"', 'references = "gold.jsonl"\nreference_is = "ceiling"')
+    (plain / "stepdown.toml").write_text(text, encoding="utf-8")
+    shown = " ".join(stepdown("eval", "-p", plain, "--rows", "all").output.split())
+    assert "References: gold.jsonl, 40 rows." in shown
+    assert "logged answers of the ceiling" in shown
+    assert "patterns" not in shown

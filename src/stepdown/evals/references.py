@@ -21,6 +21,7 @@ TEXT_METRICS = (
     "token_f1_set",
 )
 CHECKLISTS = ("checklist", "checklist_all")
+PATTERNS = ("patterns", "keeps_patterns")
 JUDGE = "judge"
 RETRIEVAL = ("recall_at_k", "mrr", "ndcg_at_k")
 PAIRS = "rank_agreement"

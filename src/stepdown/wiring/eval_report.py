@@ -11,6 +11,7 @@ from stepdown.core.report import Cell, Column, Document, Section, Table
 from stepdown.core.task import Task
 from stepdown.evals.document import eval_document
 from stepdown.evals.judge_figures import judge_table
+from stepdown.evals.references import PATTERNS
 from stepdown.evals.vector_figures import vector_table
 from stepdown.wiring.eval_run import Evaluated
 from stepdown.wiring.evaluating import ready, recorded_notes
@@ -59,9 +60,11 @@ def _reference_notes(workspace: Workspace, task: Task) -> tuple[str, ...]:
     source = workspace.project.references.get(task.name)
     if source is None:
         return ()
-    n = sum(1 for _ in workspace.walk(task))
-    said = f"Scored by hand-written accepted patterns ({Path(source).name}) on a subset of {n} rows"
-    return (f"{said}; they say nothing about tone.",)
+    where = f"{Path(source).name}, {sum(1 for _ in workspace.walk(task)):,} rows"
+    logged = bool(card_notes(workspace, task))
+    if task.scorer in PATTERNS and not logged:
+        return (f"Scored by accepted patterns ({where}); they say nothing about tone.",)
+    return (f"References: {where}.",)
 
 
 def overview(workspace: Workspace, found: Sequence[Evaluated], parts: Sequence[str]) -> Document:
