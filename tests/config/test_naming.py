@@ -2,7 +2,8 @@
 
 import pytest
 
-from stepdown.config.naming import check_task, check_tier
+from stepdown.config.naming import check_task, check_tier, nearest
+from stepdown.config.schema import PriceKeys
 from stepdown.errors import ConfigError
 
 
@@ -26,3 +27,9 @@ def test_a_task_is_not_named_like_a_path(name: str) -> None:
 @pytest.mark.parametrize("name", ["intent", "intent v2", "absicht.de"])
 def test_other_names_of_tasks_are_fine(name: str) -> None:
     check_task(name)
+
+
+def test_a_key_with_its_parts_in_another_order_is_the_nearest() -> None:
+    keys = PriceKeys.__struct_fields__
+    assert nearest("usd_per_mtok_input", keys, "keys") == "Did you mean `input_usd_per_mtok`?"
+    assert nearest("usd_per_hours", keys, "keys") == "Did you mean `usd_per_hour`?"

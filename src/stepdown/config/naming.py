@@ -15,9 +15,14 @@ TAKEN = (TRIAGE, "draw", "prompt")
 
 
 def nearest(word: str, known: Iterable[str], what: str) -> str:
-    """Return the hint for an unknown word: the nearest known one, else all of them."""
+    """Return the hint for an unknown word: the nearest known one, else all of them.
+
+    One of the same parts in another order (`usd_per_mtok_input`) is nearer than any by letters.
+    """
     listed = sorted(known)
-    close = difflib.get_close_matches(word, listed, n=1, cutoff=0.5)
+    parts = sorted(word.split("_"))
+    close = [one for one in listed if sorted(one.split("_")) == parts]
+    close = close or difflib.get_close_matches(word, listed, n=1, cutoff=0.5)
     return f"Did you mean `{close[0]}`?" if close else f"Known {what}: {', '.join(listed)}."
 
 

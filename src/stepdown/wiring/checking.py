@@ -204,9 +204,9 @@ def answered(workspace: Workspace, outcomes: Sequence[Outcome]) -> list[Outcome]
 
 def _case(task: str, kept: Kept, *, strict: bool) -> VerdictCase:
     figure = kept.figure
-    said = "unknown" if figure.value is None else f"{figure.value:.4f}"
+    said = "unknown" if figure.value is None else f"{figure.value:z.4f}"
     if figure.low is not None and figure.high is not None:
-        said += f" [{figure.low:.4f}, {figure.high:.4f}]"
+        said += f" [{figure.low:z.4f}, {figure.high:z.4f}]"
     why = f"; {kept.why}" if kept.why else ""
     detail = (
         f"{kept.words}: {said} on n={figure.n} rows, limit {kept.level:g}: {kept.verdict}{why}."
