@@ -16,6 +16,7 @@ from stepdown.core.call import Call
 from stepdown.core.chat import tools_of
 from stepdown.core.request import Message
 from stepdown.serve.service import Service
+from stepdown.wiring.eval_kinds import kinds_of
 from stepdown.wiring.runner import open_service
 from stepdown.wiring.workspace import Workspace
 
@@ -154,3 +155,17 @@ def test_a_scorer_beside_the_project_is_found_and_a_changed_one_scores_anew(
         scores.append(envelope(done)["data"]["tasks"][0]["tiers"][1]["score"]["value"])
     sys.modules.pop("beside_calls", None)
     assert scores[0] == pytest.approx(4 * scores[1])
+
+
+@pytest.mark.parametrize(("most", "cut"), [(96, False), (95, True), (10, True)])
+def test_figures_by_kind_of_a_large_run_are_of_its_start_and_say_so(
+    locked: Path, most: int, cut: bool
+) -> None:
+    run = envelope(stepdown("eval", "calls", "-p", locked, "--json"))["data"]["runs"]["calls"]
+    workspace = Workspace.open(locked)
+    head = next(one for one in workspace.runs.runs("calls") if one.digest == run)
+    made = kinds_of(workspace, workspace.project.task("calls"), head, most=most)
+    small, _ = made.figures
+    assert small.functions.n + small.held_back.n == most
+    notes = [note for table in made.tables for note in table.notes]
+    assert (f"Of the first {most:,} answers of each tier." in notes) == cut

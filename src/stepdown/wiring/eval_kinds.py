@@ -18,21 +18,24 @@ from stepdown.wiring.workspace import Workspace
 MOST = 100_000  # answers of a tier that are held in memory for these figures
 
 
-def kinds_of(workspace: Workspace, task: Task, head: RunHead) -> KindReport:
+def kinds_of(workspace: Workspace, task: Task, head: RunHead, *, most: int = MOST) -> KindReport:
     """Return what the kind of task has to say of each tier of a run; of a large run, its start."""
     if not tells_more(task):
         return KindReport()
     tiers = tuple(part.tier for part in head.parts)
     found = {
-        tier: [_pair(task, tier, one) for one in islice(cases(workspace.runs, head, tier), MOST)]
+        tier: [
+            _pair(task, tier, one) for one in islice(cases(workspace.runs, head, tier), most + 1)
+        ]
         for tier in tiers
     }
-    pairs = [pair for each in found.values() for pair in each]
+    is_cut = any(len(each) > most for each in found.values())
+    pairs = [pair for each in found.values() for pair in each[:most]]
     samples, outcomes = (one for one, _ in pairs), (one for _, one in pairs)
     made = kind_report(
         msgspec.structs.replace(task, tiers=tiers), samples, outcomes, seed=head.seed
     )
-    return _cut(made) if any(len(each) == MOST for each in found.values()) else made
+    return _cut(made, most) if is_cut else made
 
 
 def _pair(task: Task, tier: str, case: Case) -> Pair:
@@ -56,7 +59,7 @@ def _answer(task: Task, tier: str, case: Case) -> str | None:
     return read_answer(task, tier, done, case.sample.context).text or done.text
 
 
-def _cut(made: KindReport) -> KindReport:
-    said = f"Of the first {MOST:,} answers of each tier."
+def _cut(made: KindReport, most: int) -> KindReport:
+    said = f"Of the first {most:,} answers of each tier."
     noted = (msgspec.structs.replace(one, notes=(*one.notes, said)) for one in made.tables)
     return KindReport(made.figures, tuple(noted))
