@@ -85,6 +85,16 @@ def test_assumed_rates_of_rows_in_groups_take_the_groups_for_all_alike() -> None
     assert (found.effect, found.grouped) == (pytest.approx((16 + 4 + 2) / 8), True)
     one_group = needed(tied(alone, ["a"] * 300), question(), 1, 300)
     assert (one_group.today or 0.0) < 0.05, "300 rows of one group decide nothing"
+    assert one_group.rows is None
+    assert "one group" in one_group.why
+
+
+def test_a_pilot_of_a_single_group_plans_nothing() -> None:
+    scores = [1.0] * 40
+    rates = seen_rates(Evidence(tier="s", scores=scores, ceiling=scores, groups=["a"] * 40))
+    found = needed(rates, question(), 1, 40)
+    assert (rates.effect, found.rows, found.power) == (None, None, 0.0)
+    assert "one group" in found.why
 
 
 def test_rows_in_groups_are_planned_by_the_test_that_eval_runs_on_groups() -> None:

@@ -15,7 +15,15 @@ from stepdown.core.outcome import Outcome
 from stepdown.core.report import Table
 from stepdown.core.task import Promise, Task
 from stepdown.errors import DataError
-from stepdown.evals.decision import Evidence, Question, design_effect, holm, more_labels, p_value
+from stepdown.evals.decision import (
+    Evidence,
+    Question,
+    decide_on,
+    design_effect,
+    holm,
+    more_labels,
+    p_value,
+)
 from stepdown.evals.document import eval_document
 from stepdown.evals.summary import Summary, TierFigures, summarise
 
@@ -181,6 +189,18 @@ def test_rows_of_one_group_count_for_less() -> None:
     twins = [str(i // 2) for i in range(100)]
     assert design_effect(gap, None) == 1.0
     assert design_effect(gap, twins) == pytest.approx(2.0)
+
+
+def test_from_a_single_group_nothing_is_planned_and_the_decision_says_so() -> None:
+    import numpy as np
+
+    scores = [0.0] * 2 + [1.0] * 98
+    alone = Evidence(tier="x", scores=scores, ceiling=[1.0] * 100, groups=["a"] * 100)
+    asked = Question(max_loss=0.05, delta=0.1, binary=True, seed=1)
+    assert design_effect(np.array([0.0, -1.0]), ["a", "a"]) is None
+    assert design_effect(np.array([0.0, 0.0]), ["a", "a"]) is None
+    assert more_labels(alone, asked, 1) is None
+    assert "all its rows are one group" in decide_on([alone], "big", asked).text
 
 
 def test_tiers_that_are_too_weak_pass_no_more_often_than_promised() -> None:

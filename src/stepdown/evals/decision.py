@@ -24,6 +24,7 @@ EXACT_PLAN_ROWS = (
 
 Verdict = Literal["ceiling", "passes", "fails", "undecided", "no_data"]
 Groups = Sequence[Hashable] | Any | None  # one label or code a row
+ONE_GROUP = "all its rows are one group, and one does not tell how much groups differ"
 METHOD_NAMES = {
     "exact": "exact paired test (Lloyd and Moldovan 2007)",
     "counts": "betting on pairs (Waudby-Smith and Ramdas 2023)",
@@ -65,12 +66,16 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Tested(Struct, frozen=True, kw_only=True):
-    """One candidate's verdict. `more_labels` is None when it is decided or cannot be planned."""
+    """One candidate's verdict. `more_labels` is None when it is decided or cannot be planned.
+
+    `one_group` says that its rows are all of one group, from which nothing can be planned.
+    """
 
     tier: str
     verdict: Verdict
     p_value: float | None
     more_labels: int | None = None
+    one_group: bool = False
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -131,6 +136,9 @@ def more_labels(each: Evidence, asked: Question, candidates: int) -> int | None:
     from stepdown.stats.power import labels_needed
 
     gap = each.differences
+    effect = design_effect(gap, each.groups)
+    if effect is None:
+        return None
     n, mean = gap.size, float(gap.mean())
     apart = min(1.0, float(np.mean(gap**2)))
     minus = ((apart - mean) / 2 * n + 0.5) / (n + 1)
@@ -142,21 +150,26 @@ def more_labels(each: Evidence, asked: Question, candidates: int) -> int | None:
         plan = plan if exact.rows is None else exact
     if plan.rows is None:
         return None
-    rows = math.ceil(plan.rows * design_effect(gap, each.groups))
+    rows = math.ceil(plan.rows * effect)
     return _about(rows - n) if rows > n else None
 
 
-def design_effect(gap: NDArray[float64], groups: Groups) -> float:
+def design_effect(gap: NDArray[float64], groups: Groups) -> float | None:
     """Return how many rows in groups count as one independent row, at least 1.
 
+    None where all rows are one group: how much groups differ cannot be told from one.
     Source: Kish (1965): variance of the mean by groups over the variance of independent rows.
     """
     import numpy as np
 
-    spread = float(np.sum((gap - gap.mean()) ** 2))
-    if groups is None or spread == 0.0:
+    if groups is None:
         return 1.0
-    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    spread = float(np.sum((gap - gap.mean()) ** 2))
+    if names.size == 1:
+        return None
+    if spread == 0.0:
+        return 1.0
     sums = np.bincount(codes, weights=gap - gap.mean())
     return max(1.0, float(np.sum(sums**2)) / spread)
 
@@ -219,7 +232,8 @@ def _tested(
     if each.difference_high is not None and each.difference_high < -asked.max_loss:
         return Tested(tier=each.tier, verdict="fails", p_value=p)
     more = more_labels(each, asked, len(p_values))
-    return Tested(tier=each.tier, verdict="undecided", p_value=p, more_labels=more)
+    alone = design_effect(each.differences, each.groups) is None
+    return Tested(tier=each.tier, verdict="undecided", p_value=p, more_labels=more, one_group=alone)
 
 
 def _decision(tested: tuple[Tested, ...], ceiling: str, asked: Question) -> Decision:
@@ -264,6 +278,8 @@ def _text(tested: Sequence[Tested], chosen: str | None, open_: Tested | None, ce
 
 
 def _plan(open_: Tested) -> str:
+    if open_.one_group:
+        return f"{ONE_GROUP}; label rows of other groups"
     if open_.more_labels is None:
         return "its loss here is too near the allowed loss to plan, or beyond it"
     return f"label about {open_.more_labels:,} more"

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from stepdown.errors import InputError
-from stepdown.evals.decision import EXACT_PLAN_ROWS, Evidence, Question, design_effect
+from stepdown.evals.decision import EXACT_PLAN_ROWS, ONE_GROUP, Evidence, Question, design_effect
 
 if TYPE_CHECKING:
     from stepdown.stats.power import LabelsNeeded
@@ -29,8 +29,9 @@ class Rates(Struct, frozen=True, kw_only=True):
 
     `minus` and `plus` are the shares of rows that score 1 less and 1 more; graded scores count as
     a 0/1 pair with the same mean and variance. `n` rows told it, 0 for an assumption; `effect` is
-    how many rows in groups count as one (Kish 1965); `grouped` that there are groups at all, which
-    takes another test.
+    how many rows in groups count as one (Kish 1965); None where all are one
+    group, from which nothing can be planned; `grouped` that there are groups at all, which takes
+    another test.
     """
 
     minus: float
@@ -38,7 +39,7 @@ class Rates(Struct, frozen=True, kw_only=True):
     score: float
     ceiling: float
     n: int = 0
-    effect: float = 1.0
+    effect: float | None = 1.0
     grouped: bool = False
 
     @property
@@ -120,6 +121,8 @@ def tied(rates: Rates, groups: Sequence[str | None]) -> Rates:
     if all(size == 1 for size in sizes.values()):
         return rates
     alone = groups.count(None)
+    if not alone and len(sizes) == 1:
+        return replace(rates, effect=None, grouped=True)
     effect = (alone + sum(size**2 for size in sizes.values())) / len(groups)
     return replace(rates, effect=effect, grouped=True)
 
@@ -136,6 +139,8 @@ def needed(
 
     delta = asked.delta / max(1, candidates)
     test = _test(rates, asked)
+    if rates.effect is None:
+        return Needed(rows=None, today=0.0, power=0.0, cap=ROW_CAP, test=test, why=ONE_GROUP)
     if rates.loss >= asked.max_loss:
         why = f"its loss is thought to be {rates.loss:.3f}, and {asked.max_loss:g} is allowed"
         today = _today(rates, asked, delta, rows, test)
@@ -187,7 +192,7 @@ def _today(
 
     if rows is None:
         return None
-    n = int(rows / rates.effect)
+    n = int(rows / (rates.effect or rows))
     exact = test == "exact" and n <= min(EXACT_ROWS, EXACT_PLAN_ROWS)
     pair = (rates.minus, rates.plus, asked.max_loss, delta)
     chance = noninferiority_power(n, *pair, test="exact" if exact else "betting")

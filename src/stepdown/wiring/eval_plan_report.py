@@ -86,9 +86,9 @@ def _basis(one: EvalPlan) -> list[str]:
             "assumed: nobody measured this. Say what you think with --score, --ceiling and "
             "--discordance (share of rows on which one is right and the other wrong)."
         )
-    effects = [c for c in one.candidates if c.rates.effect > 1.0]
-    if effects:
-        worst = max(c.rates.effect for c in effects)
+    effects = [c.rates.effect for c in one.candidates if c.rates.effect is not None]
+    worst = max(effects, default=1.0)
+    if worst > 1.0:
         found.append(f"Rows in groups count for less: {worst:.2f} of them as one (Kish 1965).")
     if any(c.basis == "assumed" and c.rates.grouped for c in one.candidates):
         found.append(
