@@ -16,6 +16,7 @@ from openai import OpenAI
 
 from stepdown.adapters.gateway import GatewayApp, running
 from stepdown.core.asked import Format, Tool, ToolChoice
+from stepdown.core.caller_span import CallerSpan
 from stepdown.core.request import ImagePart, Message, TextPart, ToolCall, Usage
 from stepdown.core.trace import Attempt
 from stepdown.errors import InputError, ModelError, Overloaded, TimedOut, Unavailable
@@ -491,6 +492,18 @@ def test_without_a_key_another_sites_page_cannot_spend_money(
     status, _, said = chat(url, {"model": "intent", "messages": ASK}, **headers)
     assert (status, said["error"]["code"]) == (403, "not_local")
     assert handler.calls == []
+
+
+def test_the_callers_traceparent_is_carried_and_a_broken_one_is_ignored(
+    url: str, handler: FakeHandler
+) -> None:
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    ask = {"model": "intent", "messages": ASK}
+    for said in (f"00-{trace}-{span}-01", f"00-{trace}-{span}"):
+        assert chat(url, ask, Traceparent=said)[0] == 200
+    joined, alone = [call.hints.caller_span for call in handler.calls]
+    assert joined == CallerSpan(trace, span, sampled=True)
+    assert alone is None
 
 
 @pytest.mark.parametrize("host", ["localhost:1", "127.0.0.1", "[::1]:8080"])

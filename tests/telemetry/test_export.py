@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from msgspec.structs import replace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from stepdown.adapters.telemetry.export import SpanExport
 from stepdown.adapters.telemetry.spans import Target
+from stepdown.core.caller_span import CallerSpan
 from stepdown.core.request import Usage
 from stepdown.core.trace import Attempt, Trace
 from stepdown.wiring.telemetry import endpoint_in, headers_in
@@ -150,6 +152,35 @@ def test_a_request_is_a_span_with_one_inside_for_each_call_in_the_names_of_today
     assert small.status.code == 2
     assert attributes(whole)["stepdown.trace_id"] == "r1"
     assert CANARY.encode() not in body
+
+
+def spans_of(one: Trace, **options: Any) -> list[Any]:
+    with receiver() as server:
+        export = SpanExport(server.url, TARGETS, **options)
+        export(one)
+        export.close()
+        return server.spans()
+
+
+def test_the_spans_join_the_trace_of_the_caller() -> None:
+    caller = CallerSpan("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=True)
+    spans = spans_of(replace(trace(), caller_span=caller))
+    assert {span.trace_id.hex() for span in spans} == {caller.trace_id}
+    [whole] = [span for span in spans if span.name == "stepdown intent"]
+    assert whole.parent_span_id.hex() == caller.span_id
+    assert all(span.parent_span_id == whole.span_id for span in spans if span is not whole)
+
+
+def test_a_caller_who_does_not_record_their_trace_gets_no_spans() -> None:
+    caller = CallerSpan("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", sampled=False)
+    assert spans_of(replace(trace(), caller_span=caller)) == []
+
+
+def test_a_call_for_vectors_is_an_operation_of_its_own() -> None:
+    spans = spans_of(trace(), embeds={"intent"})
+    calls = [span for span in spans if span.parent_span_id]
+    assert {span.name for span in calls} == {"embeddings static-minilm-256", "embeddings gpt-big"}
+    assert {attributes(span)["gen_ai.operation.name"] for span in calls} == {"embeddings"}
 
 
 def test_a_collector_that_is_slow_costs_spans_and_no_time() -> None:

@@ -1,6 +1,7 @@
 """Hints: what a caller may tell about a request. They can tighten what is configured, never widen.
 
-They travel in the request's metadata or in `x-stepdown-NAME` headers, as texts.
+They travel in the request's metadata or in `x-stepdown-NAME` headers, as texts; the caller's span
+also in the header `traceparent`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from stepdown.core.caller_span import HEADER, CallerSpan, read_caller_span
 from stepdown.core.task import PLACES, Place
 from stepdown.errors import InputError
 
@@ -32,6 +34,7 @@ class Hints(Struct, frozen=True, kw_only=True, omit_defaults=True):
     customer_facing: bool = False
     boundary: Place | None = None
     deadline_s: float | None = None
+    caller_span: CallerSpan | None = None
 
 
 def read_hints(metadata: Mapping[str, str]) -> Hints:
@@ -78,6 +81,11 @@ def _deadline(metadata: Mapping[str, str]) -> float | None:
     return int(said) / 1000
 
 
+def _caller_span(metadata: Mapping[str, str]) -> CallerSpan | None:
+    said = metadata.get(HEADER)
+    return None if said is None else read_caller_span(said)
+
+
 def _wrong(name: str, said: str, allowed: str) -> InputError:
     return InputError(f"The hint {name!r} is {said[:80]!r}.", f"It can be {allowed}.")
 
@@ -93,4 +101,5 @@ _READ: Mapping[str, Callable[[Mapping[str, str]], Any]] = {
     "customer_facing": _customer_facing,
     "boundary": _boundary,
     "deadline_s": _deadline,
+    "caller_span": _caller_span,
 }

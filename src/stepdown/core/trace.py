@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stepdown.core.caller_span import CallerSpan
 from stepdown.core.request import Usage
 
 GuaranteeState = Literal["certified", "declared", "ceiling", "withdrawn", "none"]
@@ -52,7 +53,8 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `outline` tells the shape of a request that matched no contract, without any of its text.
     `first_byte_s` is when the first piece went out, None for an answer that was sent whole. `arm`
     says who was asked while only a share of the traffic goes to the policy: the `policy`, or
-    `today`'s model. `session` is the digest of the caller's session id.
+    `today`'s model. `session` is the digest of the caller's session id, and
+    `caller_span` the span of the caller's own trace.
     """
 
     id: str
@@ -76,6 +78,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str | None = None
     arm: Literal["policy", "today"] | None = None
     session: str | None = None
+    caller_span: CallerSpan | None = None
     input: str | None = None
     answer: str | None = None
 

@@ -139,6 +139,7 @@ class Embedding:
             outside_guarantee="direct_call" if is_direct else None,
             lock_digest=self._lock_digest,
             message_id=call.hints.message_id,
+            caller_span=call.hints.caller_span,
             step=call.hints.step or step.task.name,
         )
 

@@ -198,6 +198,7 @@ class Service:
             step=hints.step or task.name,
             arm=plan.arm,
             session=plan.session or self.ramp.session(call),
+            caller_span=hints.caller_span,
             input=plan.text if keeps_texts else None,
             answer=outcome.answer if keeps_texts else None,
         )

@@ -45,6 +45,7 @@ def span_export(workspace: Workspace) -> SpanExport | None:
     return SpanExport(
         endpoint,
         {name: target_of(tier) for name, tier in workspace.project.tiers.items()},
+        {name for name, task in workspace.project.tasks.items() if task.kind == "embed"},
         headers=headers_in(said),
         service=said.get("OTEL_SERVICE_NAME") or "stepdown",
         version=__version__,

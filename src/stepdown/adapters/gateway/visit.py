@@ -11,11 +11,13 @@ from stepdown.adapters.gateway.answers import JSON, Answer
 from stepdown.adapters.gateway.faults import Fault, Headers
 from stepdown.adapters.gateway.hanging_up import Subscribe
 from stepdown.adapters.gateway.surface import Surface
+from stepdown.core.caller_span import HEADER
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _HINT = b"x-stepdown-"
+_CALLER = HEADER.encode()
 
 
 class Visit(Struct, frozen=True, kw_only=True):
@@ -32,12 +34,18 @@ class Visit(Struct, frozen=True, kw_only=True):
 
     @property
     def hints(self) -> dict[str, str]:
-        """The `x-stepdown-NAME` headers as metadata: `x-stepdown-message-id` is `message_id`."""
-        return {
+        """The `x-stepdown-NAME` headers as metadata: `x-stepdown-message-id` is `message_id`.
+
+        Beside them the caller's `traceparent`, under its own name.
+        """
+        found = {
             name.removeprefix(_HINT).decode("latin-1").replace("-", "_"): value.decode("latin-1")
             for name, value in self.headers.items()
             if name.startswith(_HINT) and len(name) > len(_HINT)
         }
+        if _CALLER in self.headers:
+            found[HEADER] = self.headers[_CALLER].decode("latin-1")
+        return found
 
     @property
     def own(self) -> Headers:

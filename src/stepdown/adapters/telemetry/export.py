@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from stepdown.adapters.telemetry.spans import Target, write_spans
@@ -32,6 +32,7 @@ class SpanExport:
         self,
         endpoint: str,
         targets: Mapping[str, Target],
+        embeds: Collection[str] = (),
         *,
         headers: Mapping[str, str] = {},
         service: str = "stepdown",
@@ -39,6 +40,7 @@ class SpanExport:
         most: int = MOST,
     ) -> None:
         self._targets = targets
+        self._embeds = embeds
         self._provider = _provider(endpoint, headers, service, version)
         self._tracer = self._provider.get_tracer("stepdown", version)
         self._queue: queue.Queue[Trace | None] = queue.Queue(most)
@@ -56,7 +58,7 @@ class SpanExport:
     def _work(self) -> None:
         while (trace := self._queue.get()) is not None:
             try:
-                write_spans(self._tracer, trace, self._targets)
+                write_spans(self._tracer, trace, self._targets, self._embeds)
             except Exception:  # noqa: BLE001 the edge: telemetry must not end with one bad trace
                 self.dropped += 1
                 _log.warning("a trace could not be exported", exc_info=True)

@@ -7,15 +7,17 @@ What has no name there is called `stepdown.*`. It does not know where spans go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from stepdown.core.caller_span import CallerSpan
 from stepdown.core.trace import Attempt, Trace
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer
 
 Value = str | bool | int | float
@@ -32,31 +34,63 @@ class Target(Struct, frozen=True):
     inside: bool = False
 
 
-def write_spans(tracer: Tracer, trace: Trace, targets: Mapping[str, Target]) -> None:
-    """Begin and end the spans of a trace that is over."""
+def write_spans(
+    tracer: Tracer, trace: Trace, targets: Mapping[str, Target], embeds: Collection[str] = ()
+) -> None:
+    """Begin and end the spans of a trace that is over, inside the caller's where it has one.
+
+    `embeds` are the tasks whose calls ask for vectors.
+    """
     from opentelemetry.trace import SpanKind, set_span_in_context
 
     end = _ns(trace.at)
     span = tracer.start_span(
         f"stepdown {trace.task}",
+        context=_around(trace.caller_span),
         kind=SpanKind.SERVER,
         start_time=end - round(trace.latency_s * _SECOND_NS),
         attributes=dict(_of_trace(trace)),
     )
     inside = set_span_in_context(span)
+    operation = "embeddings" if trace.task in embeds else "chat"
     for attempt in trace.attempts:
         target = targets.get(attempt.tier, Target("stepdown", attempt.tier))
         child = tracer.start_span(
-            f"chat {target.model}",
+            f"{operation} {target.model}",
             context=inside,
             kind=SpanKind.INTERNAL if target.inside else SpanKind.CLIENT,
             start_time=_ns(attempt.started_at),
-            attributes=dict(_of_attempt(attempt, target, trace)),
+            attributes={
+                "gen_ai.operation.name": operation,
+                **_of_attempt(attempt, target, trace),
+            },
         )
         _fail(child, attempt.failure)
         child.end(_ns(attempt.started_at) + round((attempt.latency_s or 0.0) * _SECOND_NS))
     _fail(span, None if trace.answered_by else trace.reason)
     span.end(end)
+
+
+def _around(caller: CallerSpan | None) -> Context | None:
+    """Return the context of the caller's span: whether it is recorded is for the SDK's sampler."""
+    if caller is None:
+        return None
+    from opentelemetry.context import Context
+    from opentelemetry.trace import (
+        NonRecordingSpan,
+        SpanContext,
+        TraceFlags,
+        set_span_in_context,
+    )
+
+    flags = TraceFlags.SAMPLED if caller.sampled else TraceFlags.DEFAULT
+    span = SpanContext(
+        int(caller.trace_id, 16),
+        int(caller.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(flags),
+    )
+    return set_span_in_context(NonRecordingSpan(span), Context())
 
 
 def _fail(span: Span, failure: str | None) -> None:
@@ -92,7 +126,6 @@ def _of_attempt(attempt: Attempt, target: Target, trace: Trace) -> Mapping[str, 
     usage = attempt.usage
     return _known(
         {
-            "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": target.provider,
             "gen_ai.request.model": target.model,
             "gen_ai.conversation.id": trace.session,
