@@ -205,6 +205,31 @@ def test_a_caller_that_asks_is_told_to_go_on(door: tuple[str, int]) -> None:
         assert b" 200 " in rest(line)
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Expect: 200-ok",),
+        ("Expect:",),
+        ("Expect: 100-continue, x",),
+        ("Expect: x", "Expect: 100-continue"),
+    ],
+)
+def test_an_expectation_that_cannot_be_met_is_417(
+    door: tuple[str, int], echo: Echo, headers: tuple[str, ...]
+) -> None:
+    found = said(door, post("/x", b"hello", *headers))
+    assert found.startswith(b"HTTP/1.1 417 Expectation Failed\r\n")
+    assert b"100-continue" in found
+    assert echo.seen == []
+
+
+def test_an_expectation_of_http_1_0_is_ignored(door: tuple[str, int]) -> None:
+    head = b"POST /x HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    found = said(door, head, b"hello", pause_s=0.1)
+    assert b" 200 " in found.split(b"\r\n")[0]
+    assert b"100 Continue" not in found
+
+
 def test_a_body_that_is_refused_is_not_asked_for(door: tuple[str, int]) -> None:
     with closing(socket.create_connection(door, timeout=5)) as line:
         line.sendall(post("/early", b"", "Expect: 100-continue").replace(b": 0", b": 999"))

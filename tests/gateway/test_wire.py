@@ -396,6 +396,13 @@ def test_a_wrong_body_is_400_and_names_the_path(
     assert handler.calls == []
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/embeddings"])
+def test_an_empty_body_is_told_that_it_is_empty(url: str, path: str) -> None:
+    status, _, body = raw(url, "POST", path, b"")
+    assert status == 400
+    assert json.loads(body)["error"]["message"] == "the body is empty: send a JSON object."
+
+
 def test_a_body_that_is_too_large_is_413_whether_it_says_so_or_not(
     url: str, handler: FakeHandler
 ) -> None:
@@ -519,6 +526,10 @@ def test_with_a_key_only_its_holder_is_answered(handler: FakeHandler) -> None:
             assert (status, said["error"]["code"]) == (401, "invalid_api_key")
         assert handler.calls == []
         assert chat(url, ask, Authorization="Bearer right", Host="gateway.internal")[0] == 200
+        for scheme in ("bearer", "BEARER", "Bearer "):
+            assert chat(url, ask, Authorization=f"{scheme} right")[0] == 200
+        for wrong in ("Basic right", "Bearer RIGHT", "Bearer", "Bearerright"):
+            assert chat(url, ask, Authorization=wrong)[0] == 401
         assert raw(url, "GET", "/v1/models")[0] == 401
         assert json.loads(raw(url, "GET", "/healthz")[2]) == {"status": "ok"}
         assert raw(url, "GET", "/")[0] == 200

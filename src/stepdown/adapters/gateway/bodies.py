@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from stepdown.adapters.gateway.faults import too_large
+from stepdown.adapters.gateway.faults import bad_request, too_large
 from stepdown.adapters.gateway.hanging_up import GoneError
 from stepdown.adapters.gateway.visit import RefusedError, Visit
 
 
 async def read_body(visit: Visit, limit: int) -> bytes:
-    """Return the whole body.
+    """Return the whole body, which is not empty.
 
     Raises:
-        RefusedError: it says that it is, or proves to be, larger than `limit` bytes.
+        RefusedError: it says that it is, or proves to be, larger than `limit` bytes, or is empty.
         GoneError: the caller hung up.
     """
     said = visit.headers.get(b"content-length", b"0")
@@ -19,7 +19,7 @@ async def read_body(visit: Visit, limit: int) -> bytes:
         raise RefusedError(too_large(limit))
     event = await visit.receive()
     if event["type"] == "http.request" and not event.get("more_body", False):
-        return bytes(_within(event.get("body", b""), limit))
+        return _whole(_within(event.get("body", b""), limit))
     body = bytearray()
     while True:
         if event["type"] == "http.disconnect":
@@ -27,8 +27,14 @@ async def read_body(visit: Visit, limit: int) -> bytes:
         body += event.get("body", b"")
         _within(body, limit)
         if not event.get("more_body", False):
-            return bytes(body)
+            return _whole(body)
         event = await visit.receive()
+
+
+def _whole(body: bytes | bytearray) -> bytes:
+    if not body:
+        raise RefusedError(bad_request("the body is empty: send a JSON object."))
+    return bytes(body)
 
 
 def _within(body: bytes | bytearray, limit: int) -> bytes | bytearray:

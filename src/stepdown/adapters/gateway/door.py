@@ -31,7 +31,8 @@ class Door:
         if self._key is None:
             return True
         bearer = headers.get(b"authorization", b"")
-        is_right = hmac.compare_digest(bearer, b"Bearer " + self._key)
+        scheme, _, key = bearer.partition(b" ")  # its case does not count: RFC 9110, section 11.1
+        is_right = hmac.compare_digest(key.lstrip(b" "), self._key) and scheme.lower() == b"bearer"
         return hmac.compare_digest(headers.get(b"x-api-key", b""), self._key) or is_right
 
     def refusal(self, headers: Mapping[bytes, bytes], *, is_open: bool) -> Fault | None:

@@ -19,6 +19,7 @@ from stepdown.adapters.gateway.server.framing import (
     Refused,
     check,
     head_of,
+    is_to_go_on,
     refusal,
     scope_of,
 )
@@ -275,7 +276,7 @@ class HttpConnection(asyncio.Protocol):
             self,
             scope_of(version, method, self._url, self._headers, (self._peer, self._own)),
             keep_alive=parser.should_keep_alive() and not self._house.draining,
-            expects=said.get(b"expect", b"").lower() == b"100-continue",
+            expects=b"expect" in said and is_to_go_on(version, self._headers),
             held_bytes=self._limits.held_bytes,
         )
         self._queue.append(exchange)

@@ -53,6 +53,22 @@ def check(version: str, method: str, headers: list[Pair], said: dict[bytes, byte
         raise Refused(501, "the only transfer coding known here is chunked")
 
 
+def is_to_go_on(version: str, headers: list[Pair]) -> bool:
+    """Return whether a caller waits with the body until they are told to go on.
+
+    HTTP/1.0 has no expectations. Source: RFC 9110, section 10.1.1.
+
+    Raises:
+        Refused: the caller expects something else.
+    """
+    found = [value.lower() for name, value in headers if name == b"expect"]
+    if version == "1.0" or not found:
+        return False
+    if found != [b"100-continue"]:
+        raise Refused(417, "the only expectation known here is 100-continue")
+    return True
+
+
 def scope_of(
     version: str, method: str, url: bytes, headers: list[Pair], ends: tuple[Address, Address]
 ) -> Scope:
