@@ -15,6 +15,7 @@ from surface_project import write
 from surface_vendor import Vendor, vendor
 
 from stepdown.adapters.gateway import running
+from stepdown.core.report import Claim, Table
 from stepdown.core.trace import Trace
 from stepdown.wiring.reporting import report
 from stepdown.wiring.serving import gateway
@@ -209,6 +210,29 @@ def test_a_model_name_of_today_needs_no_change(place: Any, chat: OpenAI, said: V
     assert (kept.task, kept.outline, kept.input) == ("gpt-4o", "user of 8 characters", None)
     shown = report(place[1], [kept])
     assert "user of 8 characters" in str(shown.sections)
+
+
+def test_the_report_has_a_row_for_a_mapped_name_and_keeps_it_out_of_the_total(
+    place: Any, chat: OpenAI, said: Vendor
+) -> None:
+    said.says = {"small": {"text": '{"name": "Ann"}'}, "big": {"text": "whatever"}}
+    asked = chat.chat.completions.with_raw_response.create
+    bodies = [[{"role": "user", "content": "Read: I am Ann."}], ASK]
+    answers = [asked(model="gpt-4o", messages=messages) for messages in bodies]
+    kept = [trace_of(place, answer.headers["x-request-id"]) for answer in answers]
+    row = {"id": "m1", "text": "I am Ann.", "tools": [], "extract": {"name": "Ann"}}
+    (place[1].project.root / "rows.jsonl").write_text(json.dumps(row))
+    before_after, answered = report(place[1], kept).sections[0].blocks
+    assert isinstance(before_after, Table)
+    assert isinstance(answered, Table)
+    assert [row[0] for row in before_after.rows] == ["extract", "gpt-4o"]
+    assert before_after.rows[1][2] == Claim(kept[1].cost_usd, "usd")
+    assert before_after.rows[1][4] is None
+    assert [(row[0], row[2]) for row in answered.rows][1] == ("gpt-4o", "big 100.0%")
+    alone = report(place[1], kept[:1]).sections[0].blocks[0]
+    assert isinstance(alone, Table)
+    assert before_after.total == alone.total
+    assert any("gpt-4o" in note for note in before_after.notes)
 
 
 def test_what_another_wire_has_no_word_for_is_told(chat: OpenAI, said: Vendor) -> None:

@@ -59,8 +59,11 @@ def report(
     steps = [name for name in workspace.project.tasks if name in by_task]
     said = _by_task(feedback)
     figures = [
-        _Step(workspace, workspace.project.task(name), by_task[name], said[name]) for name in steps
+        _Step(workspace, name, workspace.project.task(name), by_task[name], said[name])
+        for name in steps
     ]
+    others = [name for name in by_task if name not in workspace.project.tasks]
+    figures += [_Step(workspace, name, None, by_task[name], said[name]) for name in sorted(others)]
     first = Section("Before and after", _blocks(workspace, figures))
     return Document(
         title=f"Stepdown: {workspace.project.name}",
@@ -76,15 +79,17 @@ def report(
 
 
 class _Step:
-    """The figures of one step."""
+    """The figures of one step; of a name that is no task (a mapped one) nothing can be scored."""
 
     def __init__(
         self,
         workspace: Workspace,
-        task: Task,
+        name: str,
+        task: Task | None,
         traces: Sequence[Trace],
         said: Sequence[Feedback],
     ) -> None:
+        self.name = name
         self.task = task
         self.traces = traces
         self.n = len(traces)
@@ -95,8 +100,10 @@ class _Step:
         self.states = Counter(trace.guarantee for trace in traces)
         self.outside = Counter(t.outside_guarantee for t in traces if t.outside_guarantee)
         self.told = [one.score for one in said if one.score is not None]
-        labelled = {sample.id: sample for sample in _labelled(workspace, task)}
-        self.scores = _scores(task, traces, labelled, said)
+        self.scores: list[float] = []
+        if task is not None:
+            labelled = {sample.id: sample for sample in _labelled(workspace, task)}
+            self.scores = _scores(task, traces, labelled, said)
 
     @property
     def latency(self) -> list[float]:
@@ -186,7 +193,7 @@ def _blocks(workspace: Workspace, figures: Sequence[_Step]) -> tuple[Table | Pro
 
 def _row(step: _Step) -> tuple[Cell, ...]:
     return (
-        step.task.name,
+        step.name,
         _per_message(step.before, step),
         _per_message(step.after, step),
         Claim(step.saved, "share"),
@@ -201,7 +208,7 @@ def _per_message(usd: float | None, step: _Step) -> Claim:
 
 
 def _score(step: _Step) -> Claim | None:
-    if not step.scores:
+    if step.task is None or not step.scores:
         return None
     seed = seed_from(digest(step.scores))
     binary = set(step.scores) <= {0.0, 1.0} and bool(step.task.labels)
@@ -211,7 +218,12 @@ def _score(step: _Step) -> Claim | None:
 
 
 def _priced(figures: Sequence[_Step]) -> list[_Step]:
-    return [step for step in figures if step.before is not None and step.after is not None]
+    """Return the steps of a message whose costs are known."""
+    return [step for step in _steps(figures) if None not in (step.before, step.after)]
+
+
+def _steps(figures: Sequence[_Step]) -> list[_Step]:
+    return [step for step in figures if step.task is not None]
 
 
 def _total(figures: Sequence[_Step]) -> tuple[Cell, ...] | None:
@@ -221,7 +233,11 @@ def _total(figures: Sequence[_Step]) -> tuple[Cell, ...] | None:
     before = sum((step.before or 0.0) / step.messages for step in priced)
     after = sum((step.after or 0.0) / step.messages for step in priced)
     saved = 1 - after / before if before else None
-    name = "a message" if len(priced) == len(figures) else f"a message, {len(priced)} priced steps"
+    name = (
+        "a message"
+        if len(priced) == len(_steps(figures))
+        else f"a message, {len(priced)} priced steps"
+    )
     return (
         name,
         Claim(before, "usd"),
@@ -240,16 +256,21 @@ def _notes(workspace: Workspace, figures: Sequence[_Step]) -> tuple[str, ...]:
         f"Saved against {baseline}: {how} certify rows, from the lock.",
         "p50 latency: only answers in which no recording took part.",
     ]
-    unpriced = [step.task.name for step in figures if step not in _priced(figures)]
+    unpriced = [step.name for step in _steps(figures) if step not in _priced(figures)]
     if unpriced:
         notes.append(f"Not in the total, because a cost is unknown: {', '.join(unpriced)}.")
     notes += [
-        f"{step.task.name}: people scored {len(step.told)} answers, on average "
+        f"{step.name}: people scored {len(step.told)} answers, on average "
         f"{sum(step.told) / len(step.told):.2f} (feedback; not in the score above)."
         for step in figures
         if step.told
     ]
-    used = dict.fromkeys(tier for step in figures for tier in step.task.tiers)
+    if others := [step.name for step in figures if step.task is None]:
+        notes.append(
+            f"No task of stepdown.toml, so neither scored nor in the total: {', '.join(others)}."
+        )
+    tasks = [step.task for step in figures if step.task is not None]
+    used = dict.fromkeys(tier for task in tasks for tier in task.tiers)
     notes += recorded_notes(workspace, used)
     return tuple(notes)
 
@@ -257,7 +278,7 @@ def _notes(workspace: Workspace, figures: Sequence[_Step]) -> tuple[str, ...]:
 def _kept_row(step: _Step) -> tuple[Cell, ...]:
     shares = ", ".join(f"{tier} {n / step.n:.1%}" for tier, n in step.answered.most_common())
     outside = ", ".join(f"{why} {n}" for why, n in step.outside.most_common())
-    return (step.task.name, Claim(step.n, "count"), shares, outside or None)
+    return (step.name, Claim(step.n, "count"), shares, outside or None)
 
 
 def _facts(figures: Sequence[_Step]) -> tuple[tuple[str, str], ...]:
