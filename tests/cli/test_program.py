@@ -88,6 +88,41 @@ def test_a_reader_that_hangs_up_is_no_error(certified: Path) -> None:
     assert said == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+@pytest.mark.parametrize("words", [("prices", "gpt-4o", "--json"), ("prices", "gpt-4o")])
+def test_a_full_disk_under_stdout_is_one_sentence_and_exit_code_2(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.stderr.splitlines() == [
+        "error: The result could not be written to stdout: No space left on device.",
+        "       Make room, then run the same command again.",
+    ]
+    assert done.returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_an_error_as_json_onto_a_full_disk_is_said_without_a_traceback(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, "steps", str(tmp_path / "none"), "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert "Traceback" not in done.stderr
+    assert "No space left on device." in done.stderr
+    assert done.returncode == 2
+
+
 def test_the_client_script_of_the_demo_names_what_it_needs() -> None:
     from importlib.resources import files
 

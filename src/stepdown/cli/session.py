@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from stepdown import __version__
 from stepdown.core.report import Document
-from stepdown.errors import InputError, ModelError, StepdownError
+from stepdown.errors import DataError, InputError, ModelError, StepdownError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,12 +61,15 @@ class Session:
         elif document is not None:
             from stepdown.adapters.render.terminal import print_document
 
-            print_document(document, self.out)
+            with self._onto_stdout():
+                print_document(document, self.out)
         raise SystemExit(code)
 
     def print(self, text: str) -> None:
         """Print a line of the result; nothing under `--json`."""
-        if not self.json:
+        if self.json:
+            return
+        with self._onto_stdout():
             self.out.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def fail(self, error: StepdownError, code: int) -> NoReturn:
@@ -80,8 +83,31 @@ class Session:
     def _envelope(self, data: Any) -> None:
         from stepdown.adapters.render.envelope import envelope
 
-        sys.stdout.buffer.write(envelope(self.command, __version__, data, self.warnings))
-        sys.stdout.flush()
+        with self._onto_stdout():
+            sys.stdout.buffer.write(envelope(self.command, __version__, data, self.warnings))
+
+    @contextmanager
+    def _onto_stdout(self) -> Iterator[None]:
+        """Write to stdout; one that takes no more (a full disk) is a sentence and an exit code."""
+        try:
+            yield
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.json = False
+            _give_up(sys.stdout)
+            why = error.strerror or str(error)
+            said = f"The result could not be written to stdout: {why}."
+            self.fail(DataError(said, "Make room, then run the same command again."), FIX)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Let what is left in a stream's buffer go nowhere, or Python fails on it at the exit."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _console(stream: Any) -> Console:
