@@ -1,5 +1,6 @@
 """What is broken in a log is refused once, counted, with an example, and the rest stands."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -16,6 +17,7 @@ import zstandard
 from tests.logs import known_pipeline as known
 
 from stepdown.adapters.logs import Source, detect, read_logs, readers
+from stepdown.adapters.logs.source import DAMAGE
 from stepdown.core.call_columns import Batch
 from stepdown.errors import ConfigError, DataError
 
@@ -223,3 +225,23 @@ def test_keys_that_nobody_knows_are_counted_over_the_rows_that_were_looked_at(
     (tmp_path / "log").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (batch,) = read_logs([tmp_path / "log"])
     assert (Counter(batch.unknown_fields), batch.looked) == (Counter(colour=3), 3)
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd", "utf-16"])
+def test_a_log_is_closed_with_its_stream_whole_or_torn(tmp_path: Path, how: str) -> None:
+    text = "a line\n" * 50_000
+    pack = {
+        "gzip": lambda: gzip.compress(text.encode()),
+        "zstd": lambda: zstandard.compress(text.encode()),
+        "utf-16": lambda: text.encode("utf-16"),
+    }[how]()
+    held = []
+    before = len(list(Path("/dev/fd").iterdir()))
+    for name, end in (("whole", len(pack)), ("torn", len(pack) // 2), ("stump", 12)):
+        (tmp_path / name).write_bytes(pack[:end])
+        source = Source(name, tmp_path / name)
+        held.append(source)
+        with contextlib.suppress(DataError, *DAMAGE), source.open() as stream:
+            while stream.read(1 << 16):
+                pass
+    assert len(list(Path("/dev/fd").iterdir())) == before

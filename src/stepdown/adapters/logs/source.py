@@ -98,8 +98,11 @@ class Source:
             magic_back = magic
         self._counted = _Counted(raw, magic_back)
         packed = io.BufferedReader(self._counted, 1 << 17)
-        plain = _unpack(magic, packed)
-        return _as_utf8(plain)
+        try:
+            return _as_utf8(_unpack(magic, packed))
+        except BaseException:
+            packed.close()
+            raise
 
     def _translated(self) -> _Translated:
         return _Translated(str(self))
@@ -136,6 +139,7 @@ class DamagedZstd(EOFError):
 def _unpack(magic: bytes, packed: IO[bytes]) -> IO[bytes]:
     if magic[:2] == GZIP:
         unpacked = gzip.GzipFile(fileobj=packed, mode="rb")
+        unpacked.myfileobj = cast("Any", packed)  # closed with it, as a file that it opened itself
         return cast("IO[bytes]", io.BufferedReader(cast("Any", unpacked), 1 << 17))
     if magic == ZSTD:
         return cast("IO[bytes]", io.BufferedReader(_Zstd(packed), 1 << 17))
@@ -227,6 +231,10 @@ class _Zstd(_Raw):
         self._ready = memoryview(b"")
         self._begun = False
 
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
+
     def some(self, size: int) -> bytes:
         while not self._ready:
             if not self._more():
@@ -256,6 +264,10 @@ class _Encoded(_Raw):
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self._text, self._ready = text, b""
+
+    def close(self) -> None:
+        self._text.close()
+        super().close()
 
     def some(self, size: int) -> bytes:
         if not self._ready:
