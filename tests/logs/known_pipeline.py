@@ -339,6 +339,31 @@ def helicone_request(call: Call) -> dict[str, Any]:
     }
 
 
+def portkey_log(call: Call) -> dict[str, Any]:
+    """Return a row of the export, with all columns; its cost is in cents, 0 where unknown."""
+    told = pair(call)
+    return {
+        "id": call.id,
+        "trace_id": call.session,
+        "created_at": datetime.fromtimestamp(call.at_s, UTC).isoformat(),
+        "request": {"url": "https://example.invalid", "body": told["request"]},
+        "response": {"status": 503 if call.failed else 200, "body": told["response"]},
+        "is_success": 0 if call.failed else 1,
+        "ai_org": "anthropic" if call.anthropic else "openai",
+        "ai_model": call.step.model,
+        "req_units": call.input_tokens,
+        "res_units": call.output_tokens,
+        "total_units": call.input_tokens + call.output_tokens,
+        "cost": 0,
+        "cost_currency": "USD",
+        "response_time": call.latency_s * 1000,
+        "response_status_code": 503 if call.failed else 200,
+        "mode": "SINGLE",
+        "cache_status": "DISABLED",
+        "metadata": {"step": call.step.name},
+    }
+
+
 def otel_span(call: Call) -> dict[str, Any]:
     """Return one OTLP export of one span with the names of November 2026."""
     parts = [{"role": "user", "parts": [{"type": "text", "content": call.text}]}]
@@ -481,6 +506,7 @@ FORMATS: dict[str, Callable[[Call], dict[str, Any]]] = {
     "litellm payload": litellm_payload,
     "langfuse": langfuse_observation,
     "helicone": helicone_request,
+    "portkey": portkey_log,
     "otel": otel_span,
     "openllmetry": openllmetry_span,
     "openinference": openinference_span,
@@ -502,6 +528,7 @@ LACKS: dict[str, frozenset[str]] = {
         )
     ),
     "table": frozenset(("first_token_s",)),
+    "portkey": frozenset(("first_token_s",)),
     "openllmetry": frozenset(("first_token_s",)),
     "openinference": frozenset(("first_token_s",)),
 }

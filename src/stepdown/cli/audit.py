@@ -67,8 +67,9 @@ def audit(  # noqa: PLR0917 - options of a command line
 ) -> None:
     """Show what each step costs and which could step down, from the logs that you have.
 
-    Reads OpenAI and Anthropic pairs and batches, LiteLLM, Langfuse, Helicone, OpenTelemetry spans
-    and plain tables, packed or not, known by their content. Needs no key and no project.
+    Reads OpenAI and Anthropic pairs and batches, LiteLLM, Langfuse, Helicone, LangSmith, Portkey,
+    OpenTelemetry spans, Bedrock, the database of llm, session files, our ledger and plain tables,
+    packed or not, known by their content. Needs no key and no project.
 
     With --write, the steps become tasks of a project with their contracts and eval sets, so that
     `stepdown eval` runs next with no key: the logged answers are the references.

@@ -13,7 +13,9 @@ from stepdown.core.call_columns import Batch
 from stepdown.errors import DataError
 
 STDIN = "-"
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".log", ".gz", ".zst", ".zstd")
+DATABASES = (".db", ".sqlite", ".sqlite3")
+PACKED = (".gz", ".zst", ".zstd")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".log", *PACKED, *DATABASES)
 # Called with the log's name, how many calls of it were read, and the share of its bytes if known.
 Watch = Callable[[str, int, float | None], None]
 

@@ -14,12 +14,16 @@ from typing import Protocol, runtime_checkable
 from stepdown.adapters.logs.batch_files import BatchFiles
 from stepdown.adapters.logs.bedrock import Bedrock
 from stepdown.adapters.logs.claude_code import ClaudeCode
+from stepdown.adapters.logs.codex import Codex
 from stepdown.adapters.logs.helicone import Helicone
 from stepdown.adapters.logs.langfuse import Langfuse
 from stepdown.adapters.logs.langsmith import LangSmith
 from stepdown.adapters.logs.litellm import LiteLLM
+from stepdown.adapters.logs.llm_database import LlmDatabase
 from stepdown.adapters.logs.openai_pairs import OpenAIPairs
 from stepdown.adapters.logs.otel import OTelSpans
+from stepdown.adapters.logs.own_ledger import OwnLedger
+from stepdown.adapters.logs.portkey import Portkey
 from stepdown.adapters.logs.source import Source
 from stepdown.adapters.logs.table import Table
 from stepdown.core.call_columns import Batch
@@ -30,13 +34,17 @@ from stepdown.ports.log_reader import Log, LogReader
 GROUP = "stepdown.log_readers"
 # Each format, the most telling first.
 FORMATS: tuple[Callable[[str | None], LogReader], ...] = (
+    OwnLedger,
+    LlmDatabase,
     OTelSpans,
     Langfuse,
     LiteLLM,
     Helicone,
     LangSmith,
     Bedrock,
+    Portkey,
     ClaudeCode,
+    Codex,
     BatchFiles,
     OpenAIPairs,
 )
@@ -106,15 +114,14 @@ def read_logs(
     for log in map(Source.of, logs):
         try:
             reader = detect(log, known)
+            if isinstance(reader, ReadsTogether):
+                together.setdefault(known.index(reader), []).append(log)
+            else:
+                yield from reader.read(log)
         except DataError as error:
             failures.append(error)
             if len(failures) < len(logs):
                 yield Batch(refused=(Refused(str(log), 0, _why(error, log)),), source=log.name)
-            continue
-        if isinstance(reader, ReadsTogether):
-            together.setdefault(known.index(reader), []).append(log)
-        else:
-            yield from reader.read(log)
     if failures and len(failures) == len(logs):
         raise failures[0]
     for place, belonging in together.items():

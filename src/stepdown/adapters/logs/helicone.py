@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from stepdown.adapters.logs.bodies import bodies_into
 from stepdown.adapters.logs.cells import amount, count, flag, mapping, word
 from stepdown.adapters.logs.csv_rows import cut_by, first_rows
 from stepdown.adapters.logs.moments import moment
@@ -23,7 +24,7 @@ from stepdown.adapters.logs.reading import BATCH_ROWS, Reading, read_values
 from stepdown.adapters.logs.rows import Row
 from stepdown.adapters.logs.said import content_of, unpacked
 from stepdown.adapters.logs.source import Source
-from stepdown.adapters.logs.wire import WireRequest, WireResponse, first, processed
+from stepdown.adapters.logs.wire import first
 from stepdown.core.call_columns import Batch
 from stepdown.core.usage_log import Content
 from stepdown.ports.log_reader import Log
@@ -97,20 +98,6 @@ class Helicone:
         name_row(row, self.step, (plain, metadata), names=named)
 
 
-def bodies_into(row: Row, request: Any, response: Any) -> None:
-    """Write the figures of two bodies, of any wire, into a row; a body of another kind is left."""
-    asked = _body(request, WireRequest)
-    answered = _body(response, WireResponse)
-    if asked is not None:
-        asked.into(row)
-        row.model = asked.model
-    if answered is not None:
-        answered.into(row)
-        row.at_s = answered.at_s
-    tier = None if answered is None else answered.tier
-    row.processing = processed(tier, None if asked is None else asked.service_tier)
-
-
 def unpack(value: bytes) -> Content:
     """Return what a request says."""
     told = msgspec.json.decode(value)
@@ -123,13 +110,6 @@ def properties_of(told: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("properties", "request_properties"):
         found |= mapping(unpacked(told.get(name)))
     return found
-
-
-def _body(value: Any, kind: Any) -> Any:
-    found = unpacked(value)
-    if not isinstance(found, dict) or not found:
-        return None
-    return msgspec.json.decode(msgspec.json.encode(found), type=kind)
 
 
 def _of(told: Mapping[str, Any], *names: str) -> Any:
