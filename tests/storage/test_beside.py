@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from stepdown.adapters.storage import SpoolLedger
+from stepdown.adapters.storage.beside_rows import encode_beside
 from stepdown.adapters.storage.database import SCHEMAS, VERSION, schema
 from stepdown.core.beside import Change, Feedback, Shadow, Tally
 from stepdown.core.trace import Attempt, Trace
@@ -113,6 +114,41 @@ def test_an_older_ledger_is_brought_up_to_date_with_all_that_is_in_it(tmp_path: 
             fresh.executescript(schema())
             named = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
             assert db.execute(named).fetchall() == fresh.execute(named).fetchall()
+
+
+def test_a_ledger_of_version_2_keeps_its_records_and_takes_audits(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    second = schema()[: schema().index("-- Version 3")]
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            f"PRAGMA application_id={0x53544550}; PRAGMA user_version=2; BEGIN; {second} COMMIT;"
+        )
+        old = shadow("old")
+        db.execute(
+            "INSERT INTO shadows (id, trace_id, task, at, ran, reason, why_not, payload) "
+            "VALUES (?, 'old', 'intent', ?, 'policy', '', '', ?)",
+            (old.id, AT, encode_beside(old).decode()),
+        )
+        db.commit()
+    audit = shadow("new", id="new~audit", ran="ceiling", propensity=0.05, loss=1.0, cost_usd=0.5)
+    with SpoolLedger(tmp_path) as ledger:
+        ledger.note(audit)
+        ledger.note(Tally(id="t", task="intent", hour="2026-11-22T10", kind="audit", loss=0.0))
+        assert list(ledger.records(Shadow)) == [audit, old]
+        assert ledger.about("new") == [audit]
+        [row] = ledger.rows("audits_by_task")
+    assert (row["drawn"], row["audited"], row["loss"]) == (1, 1, 1.0)
+
+
+def test_what_audits_cost_is_apart_from_what_shadow_runs_cost(tmp_path: Path) -> None:
+    with SpoolLedger(tmp_path) as ledger:
+        ledger.note(shadow("a", cost_usd=0.25))
+        ledger.note(shadow("b", id="b~audit", ran="ceiling", cost_usd=0.5))
+        tally = Tally(id="t", task="intent", hour="2026-11-22T10", kind="audit", cost_usd=1.0)
+        ledger.note(tally)
+        ledger.flush()
+        assert ledger.shadow_spend(since="2026-11-22") == {"intent": 0.25}
+        assert ledger.shadow_spend(since="2026-11-22", ran="ceiling") == {"intent": 1.5}
 
 
 def test_a_newer_ledger_is_refused(tmp_path: Path) -> None:

@@ -22,11 +22,13 @@ from stepdown.config.mapped import check_mapped, keeping_of
 from stepdown.config.naming import check_task, check_tier, nearest
 from stepdown.config.pipelines import check_pipelines, promised_by, steps_of
 from stepdown.config.prices import own_prices
+from stepdown.config.reviewing import check_review
 from stepdown.config.schema import (
     AuditKeys,
     DataKeys,
     FileKeys,
     PipelineKeys,
+    ReviewKeys,
     ServeKeys,
     TaskKeys,
     TierKeys,
@@ -75,6 +77,7 @@ class Project(Struct, frozen=True, kw_only=True):
     serve: ServeKeys
     keeping: Mapping[str, Keeping]
     audit: AuditKeys
+    review: ReviewKeys
     prices: OwnPrices
     baseline: str | None
     review_days: int
@@ -201,6 +204,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
         raise ConfigError(f"project.baseline: no tier {baseline!r}.", hint)
     _check_shares(keys.data)
     _check_served(keys)
+    check_review(keys.review)
     check_mapped(keys, tiers)
     return Project(
         name=keys.project.name,
@@ -220,6 +224,7 @@ def _project(root: Path, keys: FileKeys) -> Project:
             **{n: Keeping(said.store, said.store_share) for n, said in keys.tasks.items()},
         },
         audit=keys.audit,
+        review=keys.review,
         prices=own_prices(keys.prices),
         baseline=baseline,
         review_days=keys.project.review_days,
@@ -227,10 +232,11 @@ def _project(root: Path, keys: FileKeys) -> Project:
 
 
 def _check_served(keys: FileKeys) -> None:
-    """Refuse a share or a shadow of a task that there is none of."""
-    shadow = keys.serve.shadow
+    """Refuse a share, a shadow or an audit of a task that there is none of."""
+    shadow, audit = keys.serve.shadow, keys.serve.audit
     named = [("share", name) for name in keys.serve.share]
     named += [("shadow.tasks", name) for name in (shadow.tasks if shadow else ())]
+    named += [("audit.tasks", name) for name in (audit.tasks if audit else ())]
     for section, name in named:
         if name not in keys.tasks:
             hint = nearest(name, keys.tasks, "tasks")

@@ -18,6 +18,7 @@ from stepdown.core.task import POLISH_BELOW, Finish, Place, Promise, TaskKind
 Amount = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Chance = Annotated[float, Meta(gt=0, lt=0.5)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -169,6 +170,53 @@ class ShadowKeys(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+class AuditLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """[serve.audit.tasks.NAME]: what differs for one task."""
+
+    share: Share | None = None
+    usd_per_month: Amount | None = None
+
+
+class AuditingKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[serve.audit]: the ceiling also answers a random `share` of what the policies answered.
+
+    `usd_per_month` is for each task, spread over the days of the month.
+    """
+
+    share: Share = 0.01
+    usd_per_month: Amount | None = None
+    tasks: dict[str, AuditLimits] = {}
+
+    def for_task(self, name: str) -> AuditLimits:
+        """Return what holds for a task: its own word, else the section's."""
+        own = self.tasks.get(name, AuditLimits())
+        return AuditLimits(
+            share=self.share if own.share is None else own.share,
+            usd_per_month=self.usd_per_month if own.usd_per_month is None else own.usd_per_month,
+        )
+
+
+class ReviewKeys(Struct, frozen=True, forbid_unknown_fields=True):
+    """[review]: how alarms are raised, and what they do.
+
+    `alpha` is the chance of a false alarm on loss in `horizon_days` days with evidence, for each
+    task; `alpha_signs` that of all alarms without labels together. `on_alarm` and `on_sign`:
+    `step_up` withdraws the promise and lets the ceiling answer, `warn` only tells. `webhook` is
+    an address that gets the alarm as JSON, `command` a program with its arguments, which gets it
+    on its standard input. `look_minutes` is how often a gateway looks.
+    """
+
+    alpha: Chance = 0.05
+    alpha_signs: Chance = 0.05
+    horizon_days: Annotated[int, Meta(ge=7, le=366)] = 92
+    on_alarm: Literal["step_up", "warn"] = "step_up"
+    on_sign: Literal["step_up", "warn"] = "step_up"
+    webhook: str | None = None
+    webhook_plain_http: bool = False
+    command: list[str] = []
+    look_minutes: Annotated[float, Meta(ge=0.1, le=1440)] = 10.0
+
+
 class MappedKeys(Struct, frozen=True, forbid_unknown_fields=True):
     """[serve.models."NAME"]: a model name that callers use today.
 
@@ -196,6 +244,7 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
     session_s: Amount = 300.0
     share: dict[str, Share] = {}
     shadow: ShadowKeys | None = None
+    audit: AuditingKeys | None = None
     models: dict[str, MappedKeys] = {}
 
 
@@ -223,6 +272,7 @@ class FileKeys(Struct, frozen=True, forbid_unknown_fields=True):
     data: DataKeys | None = None
     serve: ServeKeys = ServeKeys()
     audit: AuditKeys = AuditKeys()
+    review: ReviewKeys = ReviewKeys()
     pipelines: dict[str, list[str] | PipelineKeys] = {}
     signals: dict[str, Bought] = {}
     judges: dict[str, Judge] = {}

@@ -20,7 +20,11 @@ class Shadow(
 
     `policy_usd` is what the policy would have cost in the caller's place, `caller_usd` what the
     caller's answer cost. `agreed` is None where the two cannot be compared; `why_not` says why.
-    `ran` says whose answer was tried: the policy's beside today's model (`policy`).
+    `ran` says whose answer was tried: the policy's beside today's model (`policy`), or the
+    ceiling's beside an answer of the policy (`ceiling`, an audit). Of an audit `propensity` is the
+    chance with which it was drawn, `loss` how far the caller's answer falls short of the ceiling's
+    (0..1), `cost_usd` what asking the ceiling cost; what was drawn and not audited has no loss, and
+    `why_not` says why.
     """
 
     id: str
@@ -42,6 +46,8 @@ class Shadow(
     confidence: float | None = None
     outside_guarantee: str | None = None
     session: str | None = None
+    propensity: float | None = None
+    loss: float | None = None
     attempts: tuple[Attempt, ...] = ()
     input_digest: str | None = None
     input: str | None = None
@@ -67,12 +73,15 @@ class Feedback(
 class Change(
     Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="record", tag="change"
 ):
-    """A change of what is served: whose word it was, when, from what to what."""
+    """A change of what is served: whose word it was, when, from what to what.
+
+    `withdrawn`: an alarm took back the promise of a task.
+    """
 
     id: str
     at: str
     by: str
-    what: Literal["share", "rollback", "lock"]
+    what: Literal["share", "rollback", "lock", "withdrawn"]
     task: str | None = None
     before: str = ""
     after: str = ""
@@ -87,13 +96,16 @@ class Tally(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="re
     id: str
     task: str
     hour: str
-    kind: Literal["answer", "shadow"] = "answer"
+    kind: Literal["answer", "shadow", "audit"] = "answer"
     answered_by: str | None = None
     escalated: bool = False
     guarantee: str = "none"
     outside_guarantee: str | None = None
     arm: str | None = None
     agreed: bool | None = None
+    propensity: float | None = None
+    loss: float | None = None
+    why_not: str = ""
     latency_s: float | None = None
     cost_usd: float | None = None
     baseline_usd: float | None = None

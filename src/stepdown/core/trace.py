@@ -54,7 +54,8 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `first_byte_s` is when the first piece went out, None for an answer that was sent whole. `arm`
     says who was asked while only a share of the traffic goes to the policy: the `policy`, or
     `today`'s model. `session` is the digest of the caller's session id, and
-    `caller_span` the span of the caller's own trace.
+    `caller_span` the span of the caller's own trace. `tiers_agree` says whether the tiers below the
+    ceiling that answered gave the same answer, None where fewer than two did.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Trace(Struct, frozen=True, kw_only=True, omit_defaults=True):
     arm: Literal["policy", "today"] | None = None
     session: str | None = None
     caller_span: CallerSpan | None = None
+    tiers_agree: bool | None = None
     input: str | None = None
     answer: str | None = None
 

@@ -141,11 +141,16 @@ class Meter:
             _money(into, way, task, arm)
 
     def shadow(self, shadow: Shadow) -> None:
-        """Count a policy that ran beside an answer."""
+        """Count a policy that ran beside an answer, or an audit of one."""
         ended = "not_comparable"
         if shadow.agreed is not None:
             ended = "agreed" if shadow.agreed else "disagreed"
         with self._lock:
+            if shadow.ran == "ceiling":
+                self._one("audit", shadow.task, shadow.why_not or ended)
+                if shadow.cost_usd is not None:
+                    self.sum("audit_cost_usd", shadow.cost_usd, shadow.task)
+                return
             self._one("shadow", shadow.task, ended)
             if shadow.cost_usd is not None:
                 self.sum("shadow_cost_usd", shadow.cost_usd, shadow.task)

@@ -14,6 +14,7 @@ from stepdown.core.exposure import ALL, Exposure, arm_of, seed_of, shadowed
 from stepdown.core.policy import Policy, single
 from stepdown.core.staying import begun_at
 from stepdown.core.trace import Trace
+from stepdown.serve.audits import Audits
 from stepdown.serve.cascade import Outcome
 from stepdown.serve.planning import Plan, as_it_is
 from stepdown.serve.sessions import Sessions, session_digest
@@ -36,12 +37,14 @@ class Ramp:
         baseline: str | None = None,
         sessions: Sessions | None = None,
         shadows: Shadows | None = None,
+        audits: Audits | None = None,
     ) -> None:
         self._project = project
         self.exposure = exposure
         self._baseline = baseline
         self.sessions = sessions
         self.shadows = shadows
+        self.audits = audits
         self._seeds: dict[str, int] = {}
         self._begun: dict[tuple[str, str, Policy], Policy | None] = {}
 
@@ -112,7 +115,9 @@ class Ramp:
         trace: Trace,
         drawn: Callable[[], float],
     ) -> None:
-        """Note where a conversation stands, and offer the answer to be shadowed."""
+        """Note where a conversation stands, and offer the answer to be shadowed or audited."""
+        if self.audits is not None:
+            self.audits.after(plan, outcome, trace, call.hints.segment)
         by, done = outcome.answered_by, outcome.completion
         if by is None or done is None:
             return

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from stepdown.core.answers import answer_key
 from stepdown.core.call import Call, Choice, EmbedCall, EmbedReply, Reply
 from stepdown.core.decide import Decision
 from stepdown.core.derived import DRAW
@@ -198,6 +199,7 @@ class Service:
             step=hints.step or task.name,
             arm=plan.arm,
             session=plan.session or self.ramp.session(call),
+            tiers_agree=_tiers_agree(outcome.attempts, plan.step.policy.ceiling),
             caller_span=hints.caller_span,
             input=plan.text if keeps_texts else None,
             answer=outcome.answer if keeps_texts else None,
@@ -243,6 +245,15 @@ def _confidence(outcome: Outcome) -> float | None:
         if attempt.kind == "call" and attempt.tier == by:
             return attempt.confidence
     return None
+
+
+def _tiers_agree(attempts: Sequence[Attempt], ceiling: str) -> bool | None:
+    """Say whether the tiers below the ceiling gave one answer, None where fewer than two did."""
+    if len(attempts) < 2:  # nearly always: no answer is looked at
+        return None
+    said = [a.answer for a in attempts if a.kind == "call" and a.tier != ceiling]
+    keys = [answer_key(one) for one in said if one is not None]
+    return len(set(keys)) == 1 if len(keys) > 1 else None
 
 
 def _total(costs: Sequence[float | None]) -> float | None:

@@ -1,7 +1,8 @@
 """Run the policy beside an answer that the caller already has, and compare the two.
 
 Off the caller's path: a bounded queue, dropped and counted when it is full or the budget is
-spent; nothing here can fail or delay an answer. It does not know who chose what to shadow.
+spent; nothing here can fail or delay an answer. It does not know who chose what to shadow. Audits
+(`serve.audits`) wait in the same queue.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -29,6 +31,28 @@ SUFFIX = "~shadow"
 _log = logging.getLogger("stepdown.shadow")
 
 
+class Job(Protocol):
+    """What waits in the queue: it runs beside an answer, and says what it was if it never ran."""
+
+    @property
+    def step(self) -> Step:
+        """What it needs to run."""
+        ...
+
+    @property
+    def trace_id(self) -> str:
+        """The request that it runs beside."""
+        ...
+
+    async def run(self, clock: Clock) -> Shadow:
+        """Run it."""
+        ...
+
+    def lost(self, why: str, at: str) -> Shadow | None:
+        """Return the record of a run that never came to its end, None where none is kept."""
+        ...
+
+
 class Answered(Struct, frozen=True, kw_only=True):
     """A request of today's arm with its answer: all that the policy needs to run beside it."""
 
@@ -45,6 +69,14 @@ class Answered(Struct, frozen=True, kw_only=True):
     segment: str | None = None
     session: str | None = None
     context: Context = Context()
+
+    async def run(self, clock: Clock) -> Shadow:
+        """Run the policy."""
+        return await shadow_of(self, clock)
+
+    def lost(self, why: str, at: str) -> Shadow | None:
+        """A shadow that did not run is counted only."""
+        return None
 
 
 class Budget(Struct, frozen=True, kw_only=True):
@@ -91,7 +123,7 @@ class Shadows:
         self._most = most
         self._workers = workers
         self._clock = clock
-        self._queue: asyncio.Queue[Answered] | None = None
+        self._queue: asyncio.Queue[Job] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.dropped: Counter[tuple[str, str]] = Counter()  # (task, why)
 
@@ -105,19 +137,29 @@ class Shadows:
         if (why := self._refused(answered)) is not None:
             self.dropped[answered.step.task.name, why] += 1
             return False
-        self._opened().put_nowait(answered)
+        return self.put(answered)
+
+    def put(self, job: Job) -> bool:
+        """Let a job wait, whatever it costs, or count that there is no room."""
+        if self.waiting >= self._most:
+            self._drop(job, "full")
+            return False
+        self._opened().put_nowait(job)
         return True
+
+    def _drop(self, job: Job, why: str) -> None:
+        self.dropped[job.step.task.name, why] += 1
+        if (record := job.lost(why, self._clock.now())) is not None:
+            self._note(record)
 
     def _refused(self, answered: Answered) -> str | None:
         task = answered.step.task.name
         budget = self._budgets.get(task, Budget())
         if budget.limited and _unpriced(answered.step):
             return "unpriced"  # what it costs would be unknown, so no budget could hold it
-        if not budget.left(task):
-            return "budget"
-        return "full" if self.waiting >= self._most else None
+        return None if budget.left(task) else "budget"
 
-    def _opened(self) -> asyncio.Queue[Answered]:
+    def _opened(self) -> asyncio.Queue[Job]:
         """Open the queue in the loop that is running, at the first offer."""
         if self._queue is None:
             self._queue = asyncio.Queue()
@@ -125,14 +167,17 @@ class Shadows:
             self._tasks = [asyncio.create_task(work) for work in works]
         return self._queue
 
-    async def _work(self, queue: asyncio.Queue[Answered]) -> None:
+    async def _work(self, queue: asyncio.Queue[Job]) -> None:
         while True:
-            answered = await queue.get()
+            job = await queue.get()
             try:
-                self._note(await shadow_of(answered, self._clock))
+                self._note(await job.run(self._clock))
+            except asyncio.CancelledError:
+                self._drop(job, "stopped")
+                raise
             except Exception:  # noqa: BLE001 the edge: a shadow must never end the worker
-                self.dropped[answered.step.task.name, "failed"] += 1
-                _log.warning("a shadow of %s failed", answered.trace_id, exc_info=True)
+                _log.warning("a shadow of %s failed", job.trace_id, exc_info=True)
+                self._drop(job, "failed")
             finally:
                 queue.task_done()
 
@@ -147,7 +192,7 @@ class Shadows:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         while self._queue is not None and not self._queue.empty():
-            self.dropped[self._queue.get_nowait().step.task.name, "stopped"] += 1
+            self._drop(self._queue.get_nowait(), "stopped")
         self._queue, self._tasks = None, []
 
 

@@ -69,6 +69,16 @@ _COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "What shadow runs cost; it is in no request's cost.",
         ("task",),
     ),
+    "audit": (
+        "stepdown_audit_total",
+        "Requests drawn for an audit, by whether the ceiling agreed or why it was not asked.",
+        ("task", "ended"),
+    ),
+    "audit_cost_usd": (
+        "stepdown_audit_cost_usd_total",
+        "What audits cost; it is in no request's cost.",
+        ("task",),
+    ),
     "shadow_dropped": (
         "stepdown_shadow_dropped_total",
         "Shadow runs that did not happen, by reason.",

@@ -42,7 +42,7 @@ def shadow_rows(workspace: Workspace, task: Task) -> Iterator[Mapping[str, objec
     assert keys is not None
     with suppress(DataError), workspace.kept_ledger() as ledger:
         for one in ledger.records(Shadow, task=task.name):
-            if one.input is not None:
+            if one.ran == "policy" and one.input is not None:
                 row = {keys.id: one.trace_id, keys.input: one.input}
                 more = {} if keys.group is None else {keys.group: one.session or one.trace_id}
                 yield {**row, **more}

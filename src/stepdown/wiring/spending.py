@@ -1,4 +1,5 @@
-"""What shadow runs have cost today and this month, by task: read from the ledger in the background.
+"""What shadow runs, or audits, have cost today and this month, by task: read from the ledger in
+the background.
 
 All processes of a gateway see the same sums, some seconds late.
 """
@@ -9,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 from stepdown.adapters.storage.ledger import SpoolLedger
 from stepdown.errors import DataError
@@ -21,10 +23,14 @@ class Spending:
     """Return (today, this month) of a task in dollars; the days are those of UTC."""
 
     def __init__(
-        self, ledger: SpoolLedger, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        ledger: SpoolLedger,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ran: Literal["policy", "ceiling"] = "policy",
     ) -> None:
         self._ledger = ledger
         self._now = now
+        self._ran = ran
         self._day: dict[str, float] = {}
         self._month: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -44,10 +50,13 @@ class Spending:
         """Read the sums anew; where that fails, what was known holds."""
         today = self._now().date().isoformat()
         try:
-            self._day = self._ledger.shadow_spend(since=today)
-            self._month = self._ledger.shadow_spend(since=f"{today[:8]}01")
+            self._day = self._spend(today)
+            self._month = self._spend(f"{today[:8]}01")
         except DataError as error:
             _log.warning("the cost of shadow runs cannot be read: %s", error)
+
+    def _spend(self, since: str) -> dict[str, float]:
+        return self._ledger.shadow_spend(since=since, ran=self._ran)
 
     def _keep(self) -> None:
         while not self._stopping.wait(READ_EVERY_S):

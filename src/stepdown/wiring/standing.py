@@ -11,13 +11,16 @@ from typing import Any
 
 from stepdown.adapters.storage.ledger import SpoolLedger
 from stepdown.config.project import Project
-from stepdown.core.exposure import Exposure
+from stepdown.core.exposure import Exposure, seed_of
 from stepdown.errors import InputError
+from stepdown.serve.audits import Audits
 from stepdown.serve.meter import Meter
 from stepdown.serve.ramp import Ramp
 from stepdown.serve.service import Service
 from stepdown.serve.sessions import Sessions
 from stepdown.serve.shadows import Budget, Shadows
+from stepdown.wiring.audit_loss import audit_loss
+from stepdown.wiring.audit_purses import Purses
 from stepdown.wiring.bookkeeping import Bookkeeper
 from stepdown.wiring.exposing import Exposures, path_of, start_of, write_start
 from stepdown.wiring.measuring import FOLDER, Sharing
@@ -51,12 +54,14 @@ class Standing:
         write_start(project, start)
         self.sessions = Sessions(lifetime_s=project.serve.session_s)
         self.shadows = _shadows(workspace, ledger, self.books, stack)
+        self.audits = _audits(workspace, ledger, self.books, self.shadows, stack)
         self.ramp = Ramp(
             project.name,
             exposure=self.exposures,
             baseline=project.baseline,
             sessions=self.sessions,
             shadows=self.shadows,
+            audits=self.audits,
         )
         dropped = (lambda: 0) if spans is None else (lambda: spans.dropped)
         others = others_of(lambda: self.ramp, gates, dropped, ledger.unwritten, restarts)
@@ -114,6 +119,27 @@ def _shadows(
             usd_per_day=said.usd_per_day, usd_per_month=said.usd_per_month, spent=spending
         )
     return Shadows(books.shadow, budgets=budgets, most=keys.queue, workers=keys.workers)
+
+
+def _audits(
+    workspace: Workspace,
+    ledger: SpoolLedger,
+    books: Bookkeeper,
+    queue: Shadows,
+    stack: ExitStack,
+) -> Audits | None:
+    keys = workspace.project.serve.audit
+    if keys is None:
+        return None
+    spending = Spending(ledger, ran="ceiling")
+    stack.callback(spending.close)
+    return Audits(
+        books.shadow,
+        queue,
+        seed=lambda task: seed_of(workspace.project.name, task),
+        purse=Purses(keys, spending),
+        loss=audit_loss,
+    )
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Shadow runs, feedback, changes and tallies as rows: the columns in the order of schema-2.sql."""
+"""Shadow runs, feedback, changes and tallies as rows: the columns of schema-2.sql and later."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TABLES: dict[type[Any], str] = {
 Kept = TypeVar("Kept", bound=Beside)
 _decoder: msgspec.json.Decoder[Beside] = msgspec.json.Decoder(Beside)
 _encoder = msgspec.json.Encoder()
-_COLUMNS = {
+_COLUMNS: dict[type[Any], list[str]] = {
     Shadow: [
         "id",
         "trace_id",
@@ -41,6 +41,8 @@ _COLUMNS = {
         "confidence",
         "outside_guarantee",
         "input_digest",
+        "propensity",
+        "loss",
     ],
     Feedback: ["id", "trace_id", "task", "at", "score", "label", "comment", "by"],
     Change: ["id", "at", "by", "what", "task", "before", "after"],
@@ -58,8 +60,22 @@ _COLUMNS = {
         "latency_s",
         "cost_usd",
         "baseline_usd",
+        "propensity",
+        "loss",
+        "why_not",
     ],
 }
+
+
+def _insert_sql(kind: type[Any]) -> str:
+    """Name the columns: those of later versions stand behind the payload."""
+    names = [_STORED.get((kind, name), name) for name in (*_COLUMNS[kind], "payload")]
+    columns, marks = ", ".join(f'"{name}"' for name in names), ", ".join("?" * len(names))
+    return f"INSERT OR IGNORE INTO {TABLES[kind]} ({columns}) VALUES ({marks})"  # noqa: S608
+
+
+_STORED = {(Tally, "hour"): "at"}  # a tally's time is its hour
+_INSERT = {kind: _insert_sql(kind) for kind in TABLES}
 
 
 def encode_beside(record: Beside) -> bytes:
@@ -75,9 +91,7 @@ def decode_beside(payload: str) -> Beside:
 def insert_beside(db: sqlite3.Connection, record: Beside, payload: str) -> None:
     """Insert one record; of two with one id the first wins."""
     row = [getattr(record, name) for name in _COLUMNS[type(record)]]
-    marks = ", ".join("?" * (len(row) + 1))
-    table = TABLES[type(record)]
-    db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", (*row, payload))  # noqa: S608
+    db.execute(_INSERT[type(record)], (*row, payload))
     if isinstance(record, Shadow):
         places = ", ".join("?" * ATTEMPT_COLUMNS)
         rows = [attempt_row(record.id, attempt) for attempt in record.attempts]
@@ -95,8 +109,9 @@ def select_beside(
 
 
 def select_about(db: sqlite3.Connection, trace_id: str) -> list[Beside]:
-    """Return the shadow run and the feedback of one request, in the order of time."""
+    """Return the shadow run, the audit and the feedback of one request, in the order of time."""
     query = """
-        SELECT at, payload FROM shadows WHERE id = ?1 || '~shadow' AND trace_id = ?1
+        SELECT at, payload FROM shadows
+        WHERE id IN (?1 || '~shadow', ?1 || '~audit') AND trace_id = ?1
         UNION ALL SELECT at, payload FROM feedback WHERE trace_id = ?1 ORDER BY 1"""
     return [decode_beside(payload) for _, payload in db.execute(query, (trace_id,))]

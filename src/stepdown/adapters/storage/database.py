@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -34,9 +34,10 @@ from stepdown.core.beside import Beside
 from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 
-VERSION = 2
-SCHEMAS = ("schema.sql", "schema-2.sql")  # one for each version, applied in order
+VERSION = 3
+SCHEMAS = ("schema.sql", "schema-2.sql", "schema-3.sql")  # one for each version, applied in order
 APPLICATION_ID = 0x53544550  # "STEP", so that another program's database is told from a ledger
+Ran = Literal["policy", "ceiling"]
 _BUSY_S = 30.0
 _ELSEWHERE = "Name another place for the ledger, or move the file away."
 
@@ -233,15 +234,18 @@ def about(path: Path, trace_id: str) -> list[Beside]:
         return select_about(db, trace_id)
 
 
-def shadow_spend(path: Path, since: str) -> dict[str, float]:
-    """Return what shadow runs cost from a time on, by task; tallied ones included."""
+def shadow_spend(path: Path, since: str, ran: Ran = "policy") -> dict[str, float]:
+    """Return what shadow runs (or audits: `ran` the ceiling) cost from a time on, by task; tallied
+    ones included.
+    """
     query = """
         SELECT task, sum(cost_usd) FROM (
-          SELECT task, cost_usd FROM shadows WHERE at >= ?1
-          UNION ALL SELECT task, cost_usd FROM tallies WHERE kind = 'shadow' AND at >= ?1
+          SELECT task, cost_usd FROM shadows WHERE at >= ?1 AND ran = ?2
+          UNION ALL SELECT task, cost_usd FROM tallies WHERE kind = ?3 AND at >= ?1
         ) GROUP BY task"""
+    kind = "audit" if ran == "ceiling" else "shadow"
     with opened(path) as db:
-        return {task: spent or 0.0 for task, spent in db.execute(query, (since,))}
+        return {task: spent or 0.0 for task, spent in db.execute(query, (since, ran, kind))}
 
 
 def count(path: Path) -> dict[str, int]:

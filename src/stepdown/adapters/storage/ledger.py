@@ -122,12 +122,15 @@ class SpoolLedger:
         """Return what is kept beside one trace, what waits in the spool not included."""
         return database.about(self.path, trace_id)
 
-    def shadow_spend(self, *, since: str) -> dict[str, float]:
-        """Return what shadow runs of each task cost from a time on, as far as the database knows.
+    def shadow_spend(
+        self, *, since: str, ran: Literal["policy", "ceiling"] = "policy"
+    ) -> dict[str, float]:
+        """Return what shadow runs (or audits, which `ran` the ceiling) of each task cost from a
+        time on, as far as the database knows.
 
         It does not read the spool, so that it may be asked often.
         """
-        return database.shadow_spend(self.path, since)
+        return database.shadow_spend(self.path, since, ran)
 
     def lag_s(self) -> float:
         """Return the age of the oldest line that waits in spool or memory, 0 where none does.

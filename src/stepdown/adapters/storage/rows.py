@@ -9,7 +9,7 @@ import msgspec
 
 from stepdown.core.trace import Attempt, Trace
 
-TRACE_COLUMNS = 22
+TRACE_COLUMNS = 23
 ATTEMPT_COLUMNS = 26
 
 _LIMIT = 2**63
@@ -73,6 +73,7 @@ def trace_row(trace: Trace, payload: str) -> tuple[Any, ...]:
         trace.first_byte_s,
         trace.arm,
         trace.session,
+        trace.tiers_agree,
     )
 
 
