@@ -210,7 +210,7 @@ def test_a_lock_is_stale_when_the_recording_changed(certified: Path) -> None:
 def test_a_lock_is_stale_when_the_expert_was_trained_again_on_other_rows(certified: Path) -> None:
     lines = (certified / "rows.jsonl").read_text(encoding="utf-8").splitlines()
     (certified / "rows.jsonl").write_text("\n".join(lines[:-20]), encoding="utf-8")
-    assert stepdown("train", "-p", certified).exit_code == 0
+    assert stepdown("train", "-p", certified, "--yes").exit_code == 0
     assert "the tier 'expert' was sha256:" in said(stepdown("serve", "-p", certified))
 
 

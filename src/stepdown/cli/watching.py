@@ -95,7 +95,7 @@ def told(seen: Progress) -> str:
     if seen.done > seen.reused:
         parts += [_dollars(seen), f"{_short(seen.tokens)} tok"]
     if seen.eta_s is not None and not seen.ended:
-        parts.append(f"{_time(seen.eta_s)} left")
+        parts.append(f"{in_words(seen.eta_s)} left")
     return " · ".join(parts)
 
 
@@ -111,7 +111,8 @@ def _short(n: int) -> str:
     return f"{n / 1e3:.0f}k" if n < 10_000_000 else f"{n / 1e6:.0f}M"
 
 
-def _time(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """Return a time as a person reads it: `40 s`, `2:05`, `1:10 h`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -16,7 +16,7 @@ from stepdown.core.outcome import Outcome
 from stepdown.demo.loop import Screen
 from stepdown.errors import DataError
 from stepdown.evals.dataset import Sample
-from stepdown.wiring import certified, certifying, evaluating, reporting, training
+from stepdown.wiring import certified, certifying, evaluating, reporting, training, training_report
 from stepdown.wiring.replay_report import document as replay_document
 from stepdown.wiring.replaying import Replay, replay_lock
 from stepdown.wiring.workspace import Workspace
@@ -96,7 +96,7 @@ async def run(folder: Path, data: Path, screen: Screen) -> Replay:
         screen.section("train: two experts on 77 intents", "stepdown train")
         tiers = training.trainable(workspace, task)
         made = [await training.train(workspace, task, tier, screen.watch) for tier in tiers]
-        screen.show(training.document(made))
+        screen.show(training_report.document(made))
         screen.section("certify: human labels as the ceiling", "stepdown certify")
         gathered = await certifying.gather(workspace, task, screen.watch)
         found = certifying.certify(workspace, task, gathered)

@@ -31,6 +31,7 @@ from stepdown.wiring import (
     eval_run,
     reporting,
     training,
+    training_report,
 )
 from stepdown.wiring.serving import gateway
 from stepdown.wiring.workspace import Workspace
@@ -201,7 +202,7 @@ async def _train(workspace: Workspace, screen: Screen) -> None:
         if task.labels
         for tier in training.trainable(workspace, task)
     ]
-    screen.show(training.document(found))
+    screen.show(training_report.document(found))
 
 
 async def _certify(workspace: Workspace, screen: Screen) -> None:

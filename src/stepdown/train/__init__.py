@@ -6,6 +6,7 @@ The stage knows the Encoder port, not the encoders; it reads and writes plain fi
 from stepdown.train.expert import Expert
 from stepdown.train.fit import HeadRecipe, fit_head
 from stepdown.train.head import Head, HeadCard, dump_head, load_head, save_head
+from stepdown.train.head_trainer import HeadTrainer
 from stepdown.train.lexicon import Lexicon, fit_lexicon
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Head",
     "HeadCard",
     "HeadRecipe",
+    "HeadTrainer",
     "Lexicon",
     "dump_head",
     "fit_head",

@@ -13,6 +13,7 @@ from msgspec import Struct
 from stepdown.core.digest import digest, seed_from
 from stepdown.errors import DataError
 from stepdown.ports.encoder import Encoder
+from stepdown.ports.trainer import Step
 from stepdown.stats.calibrate import fit_temperature
 from stepdown.train.familiarity import fit_familiarity
 from stepdown.train.folds import assign_folds
@@ -24,6 +25,8 @@ from stepdown.train.softmax import row_losses
 if TYPE_CHECKING:
     from numpy import float32, float64, intp
     from numpy.typing import NDArray
+
+BLOCK = 512  # texts embedded between two reports
 
 
 class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,12 +97,13 @@ def fit_head(
     groups: Sequence[Hashable] | None = None,
     recipe: HeadRecipe | None = None,
     created: str | None = None,
+    step: Step | None = None,
 ) -> Head:
     """Fit a classification head on labelled texts.
 
     `groups` keep rows together in cross-validation (near-duplicates, threads, customers); without
     them equal texts are kept together. The seed is the digest of the data. `created` is a date to
-    write on the card; without one, equal data give equal bytes.
+    write on the card; without one, equal data give equal bytes. `step` is told how far it is.
 
     Raises:
         DataError: columns of different lengths, fewer than two labels, or fewer than two groups.
@@ -109,9 +113,10 @@ def fit_head(
     recipe, data = recipe or HeadRecipe(), digest(list(zip(texts, labels, strict=True)))
     folds = assign_folds(labels, kept, recipe.folds, seed_from(data))
     coded = np.searchsorted(names, labels).astype(np.intp)
-    rows = _Rows(tuple(texts), encoder.embed(texts), coded, tuple(names), folds)
+    embeddings = _embedded(encoder, texts, step)
+    rows = _Rows(tuple(texts), embeddings, coded, tuple(names), folds)
     with _calm_blas(recipe.threads):
-        choice = _choose(rows, recipe)
+        choice = _choose(rows, recipe, step)
         lexicon = fit_lexicon(texts) if choice.scale else None
         linear, lexicon = _fold(_fit_all(rows, lexicon, choice, recipe), lexicon)
         familiarity = fit_familiarity(rows.embeddings, coded, len(names))
@@ -136,6 +141,16 @@ def fit_head(
         lexical_scale=choice.scale if lexicon else 0.0,
     )
     return Head(card, linear, familiarity, lexicon)
+
+
+def _embedded(encoder: Encoder, texts: Sequence[str], step: Step | None) -> "NDArray[float32]":
+    """Embed block by block, so that somebody can watch, and stop it."""
+    found = []
+    for start in range(0, len(texts), BLOCK):
+        if step is not None:
+            step("embed", start, len(texts))
+        found.append(encoder.embed(texts[start : start + BLOCK]))
+    return np.concatenate(found)
 
 
 @contextmanager
@@ -167,30 +182,34 @@ def _check(texts: Sequence[str], labels: Sequence[str], groups: Sequence[Hashabl
     return names
 
 
-def _choose(rows: _Rows, recipe: HeadRecipe) -> _Choice:
+def _choose(rows: _Rows, recipe: HeadRecipe, step: Step | None) -> _Choice:
     """Take penalty and lexical scale by out-of-fold log loss: honest probabilities first.
 
     The lexicon must gain more than one standard error of the paired gains of the rows, or there
     is none. Source: Breiman et al. (1984), "Classification and regression trees", section 3.4.3.
     """
-    plain = _best(rows, [None] * (int(rows.folds.max()) + 1), 0.0, recipe)
+    plain = _best(rows, [None] * (int(rows.folds.max()) + 1), 0.0, recipe, step)
     if len(rows.texts) > recipe.lexical_rows or not recipe.lexical_scales:
         return plain
     tables = lexical_by_fold(rows.texts, rows.folds)
     if any(table is None for table in tables):
         return plain
-    tried = [_best(rows, tables, scale, recipe) for scale in recipe.lexical_scales]
+    tried = [_best(rows, tables, scale, recipe, step) for scale in recipe.lexical_scales]
     best = min(tried, key=lambda choice: choice.log_loss)
     gains = plain.losses - best.losses
     return best if gains.mean() > gains.std() / np.sqrt(len(gains)) else plain
 
 
 def _best(
-    rows: _Rows, tables: "list[NDArray[float32] | None]", scale: float, recipe: HeadRecipe
+    rows: _Rows,
+    tables: "list[NDArray[float32] | None]",
+    scale: float,
+    recipe: HeadRecipe,
+    step: Step | None,
 ) -> _Choice:
     """Return the best penalty at one lexical scale, by log loss after temperature."""
     choices = []
-    for at, logits in enumerate(_out_of_fold(rows, tables, scale, recipe)):
+    for at, logits in enumerate(_out_of_fold(rows, tables, scale, recipe, step)):
         temperature = fit_temperature(logits, rows.coded).temperature
         accuracy = float((logits.argmax(axis=1) == rows.coded).mean())
         losses = row_losses(logits, rows.coded, temperature)
@@ -199,7 +218,11 @@ def _best(
 
 
 def _out_of_fold(
-    rows: _Rows, tables: "list[NDArray[float32] | None]", scale: float, recipe: HeadRecipe
+    rows: _Rows,
+    tables: "list[NDArray[float32] | None]",
+    scale: float,
+    recipe: HeadRecipe,
+    step: Step | None,
 ) -> "NDArray[float32]":
     """Return logits of rows by models that did not see them, shape (penalties, rows, labels).
 
@@ -208,6 +231,8 @@ def _out_of_fold(
     shape = (len(recipe.penalties), len(rows.coded), len(rows.names))
     logits = np.empty(shape, dtype=np.float32)
     for fold, lexical in enumerate(tables):
+        if step is not None:
+            step("cross-validate with n-grams" if scale else "cross-validate", fold, len(tables))
         held, features = rows.folds == fold, join_features(rows.embeddings, lexical, scale)
         coded, penalties = rows.coded[~held], recipe.penalties
         for at, linear in enumerate(_fit(features[~held], coded, rows.names, penalties, recipe)):

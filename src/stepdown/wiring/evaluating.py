@@ -20,7 +20,9 @@ from stepdown.errors import ConfigError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.harness import Progress, RunResult, Terms
 from stepdown.evals.harness import run as run_tier
+from stepdown.ports.model import Model
 from stepdown.wiring.models import HOSTED
+from stepdown.wiring.recipes import mute
 from stepdown.wiring.workspace import Workspace
 
 Watch = Callable[[Progress], None]
@@ -41,7 +43,7 @@ def ready(workspace: Workspace, task: Task) -> tuple[str, ...]:
     return tuple(
         name
         for name in task.tiers
-        if workspace.tiers[name].adapter != "head" or registry.promoted(task.name, name)
+        if not mute(workspace.tiers[name]) or registry.promoted(task.name, name)
     )
 
 
@@ -88,8 +90,11 @@ async def run_one(
     tier: str,
     samples: Sequence[Sample],
     watch: Watch | None = None,
+    model: Model | None = None,
 ) -> RunResult:
     """Run one tier on some samples; what an earlier run kept is not asked again.
+
+    `model` answers in its place, as one does that was trained and is not registered yet.
 
     The signals that stand in the answers themselves are read now, so kept calls have them too.
     """
@@ -99,7 +104,7 @@ async def run_one(
         task,
         samples,
         configured,
-        workspace.model(task, tier),
+        model or workspace.model(task, tier),
         configured.price,
         workspace.runs,
         terms=Terms(concurrency=at_once(configured), progress=watch),

@@ -18,6 +18,8 @@ from stepdown.wiring.environment import Environment
 from stepdown.wiring.registry import Registry
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stepdown.train.expert import Expert
 
 HOSTED = ("openai", "anthropic", "azure", "bedrock", "any-llm")
@@ -115,7 +117,6 @@ class ModelShop:
     def _build(self, task: Task, tier: Tier) -> Model:
         makers: dict[str, Callable[[Task, Tier], Model]] = {
             "rule": self._rule,
-            "head": self._head,
             "llama": self._llama,
             "image": self._image,
             "recorded": self._recorded,
@@ -129,6 +130,9 @@ class ModelShop:
                 f"answers nothing else.",
                 'Use it in a task with kind = "embed", or train a head on it: `head:ENCODER`.',
             )
+        trained = self._trained(task, tier)
+        if trained is not None:
+            return trained
         if tier.adapter not in makers:
             raise ConfigError(
                 f"tiers.{tier.name}.model: unknown adapter {tier.adapter!r}.",
@@ -154,25 +158,48 @@ class ModelShop:
             "Remove it from `tiers`; rules extract fields and tidy drafts.",
         )
 
-    def _head(self, task: Task, tier: Tier) -> Model:
-        from stepdown.adapters.models.head import HeadModel
+    def _trained(self, task: Task, tier: Tier) -> Model | None:
+        """Return what was trained for a tier, None for a tier that answers without training."""
+        from stepdown.wiring.recipes import RECIPES, mute, recipe_of
 
-        expert = self.expert(task, tier)
-        return HeadModel(_Predicting(expert), tier.model, in_thread=tier.target != STATIC)
-
-    def expert(self, task: Task, tier: Tier) -> Expert:
-        """Return the trained head of a task's tier with its encoder."""
-        from stepdown.train.expert import Expert
-        from stepdown.train.head import load_head
-
+        if not any(tier.adapter in one.adapters for one in RECIPES.values()):
+            return None
         artifact = self.registry.promoted(task.name, tier.name)
-        if artifact is None:
+        if artifact is None and mute(tier):
             raise ConfigError(
                 f"Nothing was trained for the tier {tier.name!r} of the task {task.name!r}.",
                 f"Run `stepdown train {task.name} --tier {tier.name}` first.",
             )
-        head = load_head(self.registry.folder / artifact.file, artifact.digest)
-        return Expert(head, self.encoder(tier.target))
+        if artifact is None:
+            return None
+        path = self.registry.folder / artifact.file
+        return self.made(task, tier, recipe_of(artifact.recipe), path, artifact.digest)
+
+    def made(self, task: Task, tier: Tier, recipe: str, path: Path, digest: str) -> Model:
+        """Open what a recipe made for a tier, registered or not; the file must have the digest.
+
+        Raises:
+            ConfigError: the recipe makes no such tier, as when `model` was changed since.
+            WeightsError: the file is missing or differs.
+        """
+        from stepdown.wiring.recipes import RECIPES, openers
+
+        if recipe not in RECIPES or tier.adapter not in RECIPES[recipe].adapters:
+            raise ConfigError(
+                f"What was trained for the tier {tier.name!r} of the task {task.name!r} is a "
+                f"{recipe}, which {tier.model!r} is not.",
+                f"Run `stepdown train {task.name} --tier {tier.name}` again.",
+            )
+        return openers(self)[recipe](task, tier, path, digest)
+
+    def head(self, task: Task, tier: Tier, path: Path, digest: str) -> Model:
+        """Open a trained head with the encoder that it was trained on."""
+        from stepdown.adapters.models.head import HeadModel
+        from stepdown.train.expert import Expert
+        from stepdown.train.head import load_head
+
+        expert = Expert(load_head(path, digest), self.encoder(tier.target))
+        return HeadModel(_Predicting(expert), tier.model, in_thread=tier.target != STATIC)
 
     def _embedding(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.embedding import EmbeddingModel

@@ -63,9 +63,12 @@ class Registry:
         return found[-1] if found else None
 
     def add(self, artifact: Artifact) -> None:
-        """Register an artifact; what it replaces stays, as retired."""
-        same = (artifact.task, artifact.tier)
-        rest = [_retired(a) if (a.task, a.tier) == same else a for a in self.all()]
+        """Register an artifact; what a promoted one replaces stays, as retired."""
+        same = (artifact.task, artifact.tier, "promoted")
+        replaced = artifact.state == "promoted"
+        rest = [
+            _retired(a) if replaced and (a.task, a.tier, a.state) == same else a for a in self.all()
+        ]
         kept = [a for a in rest if a.digest != artifact.digest]
         self._write([*kept, artifact])
 

@@ -1,151 +1,263 @@
-"""`train`: fit a narrow expert from the train rows, evaluate it on others, register it."""
+"""`train`: gather a set, run a recipe, prove what it made, and register it.
+
+Nothing of a training counts before it is registered. Until then it lies in a scratch folder named
+after all that decides the result, so that the same command goes on after an interruption.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from stepdown.core.digest import seed_from
-from stepdown.core.report import Claim, Column, Document, Section, Table
+from stepdown.adapters.tables.atomic import replacing
+from stepdown.core.digest import digest
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
-from stepdown.evals.harness import RunResult
-from stepdown.stats.calibrate import auroc, ece
-from stepdown.stats.intervals import proportion_interval
-from stepdown.train.fit import fit_head
-from stepdown.train.head import save_head
-from stepdown.wiring.evaluating import Watch, run_one
+from stepdown.ports.trainer import Made, Step, TrainingJob
+from stepdown.train.data_card import DataCard
+from stepdown.wiring.evaluating import Watch
+from stepdown.wiring.proving import Proof, prove
+from stepdown.wiring.recipes import AUTO, RECIPES, mute, trainers
+from stepdown.wiring.registering import register, size_of
 from stepdown.wiring.registry import Artifact
+from stepdown.wiring.training_set import Gathered, gather
 from stepdown.wiring.workspace import Workspace
+
+DONE = "made.json"
+
+
+class Want(Struct, frozen=True):
+    """One training to run: a recipe for a tier of a task."""
+
+    task: Task
+    tier: Tier
+    recipe: str
 
 
 class Trained(Struct, frozen=True, kw_only=True):
-    """An expert, registered, with how it did on the tune rows (not trained on)."""
+    """What one training made, and what it is worth. `artifact` is None until it is registered."""
 
-    artifact: Artifact
+    task: str
+    tier: str
+    recipe: str
     n_train: int
-    accuracy: Claim
-    auroc: float | None
-    ece: float | None
-    out_of_fold: float
+    digest: str
     size_bytes: int
     seconds: float
+    proof: Proof
+    notes: tuple[str, ...] = ()
+    artifact: Artifact | None = None
+    resumed: bool = False
+
+
+class Finished(Struct, frozen=True):
+    """A training that ended well, not yet registered."""
+
+    want: Want
+    made: Made
+    trained: Trained
+    data_digest: str
+    folder: Path
+
+
+def wanted(workspace: Workspace, task: Task, recipe: str = "", tier: str = "") -> tuple[Want, ...]:
+    """Return what to train for a task, in order of cost.
+
+    Without a recipe: each tier that cannot answer untrained, by its own recipe. With one: the
+    tiers that it can make. `auto`: every recipe that can make a tier, the cheapest first.
+
+    Raises:
+        ConfigError: a named tier cannot be made so; says why.
+    """
+    known = trainers(workspace)
+    chosen = list(known) if recipe in ("", AUTO) else [recipe]
+    found: list[Want] = []
+    refused: dict[str, str] = {}
+    for name in chosen:
+        for one in (workspace.tiers[n] for n in task.tiers):
+            why = known[name].refusal(task, one)
+            if why is not None:
+                refused.setdefault(one.name, f"{name}: {why}")
+            elif recipe or mute(one):
+                found.append(Want(task, one, name))
+    if tier:
+        _check_named(task, tier, found, refused)
+    return tuple(want for want in found if not tier or want.tier.name == tier)
+
+
+def _check_named(task: Task, tier: str, found: Sequence[Want], refused: dict[str, str]) -> None:
+    if tier not in [want.tier.name for want in found]:
+        raise ConfigError(
+            f"The tier {tier!r} of {task.name!r} is not trained here.",
+            f"{refused.get(tier, 'There is no such tier')[:1].upper()}"
+            f"{refused.get(tier, 'There is no such tier')[1:]}.",
+        )
+
+
+async def run(
+    workspace: Workspace,
+    want: Want,
+    gathered: Gathered,
+    *,
+    seconds: float | None = None,
+    step: Step | None = None,
+    watch: Watch | None = None,
+) -> Finished:
+    """Train by a recipe and prove the result on the tune rows; nothing is registered.
+
+    Raises:
+        InputError: the examples cannot be learned from, or an extra is not installed.
+        WeightsError: the weights of its base are missing.
+    """
+    begun = workspace.seconds()
+    folder = _scratch(workspace, want, gathered.data.digest)
+    kept = _kept(folder)
+    made = kept or await _fit(workspace, want, gathered, folder, seconds, step)
+    fitted_s = workspace.seconds() - begun
+    task, tier = want.task, want.tier
+    model = workspace.models.made(task, tier, want.recipe, made.path, made.digest)
+    try:
+        proof = await prove(workspace, task, tier, model, watch)
+    finally:
+        await model.aclose()
+    trained = Trained(
+        task=task.name,
+        tier=tier.name,
+        recipe=want.recipe,
+        n_train=gathered.card.n,
+        digest=made.digest,
+        size_bytes=size_of(made.path),
+        seconds=fitted_s,
+        proof=proof,
+        notes=made.notes,
+        resumed=kept is not None,
+    )
+    return Finished(want, made, trained, gathered.data.digest, folder)
+
+
+async def _fit(
+    workspace: Workspace,
+    want: Want,
+    gathered: Gathered,
+    folder: Path,
+    seconds: float | None,
+    step: Step | None,
+) -> Made:
+    job = TrainingJob(
+        task=want.task,
+        tier=want.tier,
+        data=gathered.data,
+        folder=folder,
+        seconds=seconds,
+        step=stoppable(step),
+        date=workspace.environment.today.isoformat(),
+    )
+    made = await trainers(workspace)[want.recipe].fit(job)
+    with replacing(folder / DONE) as path:
+        path.write_bytes(msgspec.json.encode(made, enc_hook=str))
+    return made
+
+
+def stoppable(step: Step | None) -> Step:
+    """Return a step that ends a training at once when its task was cancelled (Ctrl-C).
+
+    A fit that computes without a pause would not notice otherwise.
+    """
+    mine = asyncio.current_task()
+
+    def told(stage: str, done: int, total: int | None) -> None:
+        if mine is not None and mine.cancelling():
+            raise asyncio.CancelledError
+        if step is not None:
+            step(stage, done, total)
+
+    return told
+
+
+def _scratch(workspace: Workspace, want: Want, data_digest: str) -> Path:
+    """Return the folder of a training; those of the same tier and recipe on other data go."""
+    root = workspace.project.state / "training"
+    base = f"{want.task.name}-{want.tier.name}-{want.recipe}-"
+    mark = digest((data_digest, want.tier.model, want.recipe)).removeprefix("sha256:")[:12]
+    for old in root.glob(f"{base}*"):
+        if old.name != base + mark and len(old.name) == len(base + mark):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = root / (base + mark)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _kept(folder: Path) -> Made | None:
+    """Return what an interrupted training had finished, None when it had not."""
+    with suppress(OSError, msgspec.MsgspecError):
+        made = msgspec.json.decode(
+            (folder / DONE).read_bytes(), type=Made, dec_hook=lambda kind, value: kind(value)
+        )
+        return made if made.path.exists() else None
+    return None
+
+
+def settle(workspace: Workspace, finished: Finished, *, promote: bool | None) -> Trained:
+    """Register what a training made (None: do not), and clear its scratch folder.
+
+    `promote` says whether it answers from now on; otherwise it is kept as a candidate.
+    """
+    want, trained = finished.want, finished.trained
+    if promote is False and answers_already(workspace, finished):
+        promote = True
+    artifact = None
+    if promote is not None:
+        artifact = register(
+            workspace,
+            want.task,
+            want.tier,
+            finished.made,
+            trained.proof,
+            want.recipe,
+            finished.data_digest,
+            promote=promote,
+        )
+    shutil.rmtree(finished.folder, ignore_errors=True)
+    return msgspec.structs.replace(trained, artifact=artifact)
+
+
+def answers_already(workspace: Workspace, finished: Finished) -> bool:
+    """Tell whether what was made is, byte for byte, what is promoted today."""
+    want = finished.want
+    today = workspace.models.registry.promoted(want.task.name, want.tier.name)
+    return today is not None and today.digest == finished.made.digest
 
 
 def trainable(workspace: Workspace, task: Task, tiers: Sequence[str] = ()) -> tuple[Tier, ...]:
-    """Return the tiers of a task that are heads.
-
-    Raises:
-        ConfigError: a named tier is not a head.
-    """
-    heads = [workspace.tiers[n] for n in task.tiers if workspace.tiers[n].adapter == "head"]
-    for name in tiers:
-        if name not in [tier.name for tier in heads]:
-            raise ConfigError(
-                f"The tier {name!r} of {task.name!r} is not trained here.",
-                'Only tiers with model = "head:ENCODER" are.',
-            )
-    return tuple(tier for tier in heads if not tiers or tier.name in tiers)
+    """Return the tiers of a task that answer only once they were trained."""
+    return tuple(w.tier for w in wanted(workspace, task) if not tiers or w.tier.name in tiers)
 
 
 async def train(
     workspace: Workspace, task: Task, tier: Tier, watch: Watch | None = None
 ) -> Trained:
-    """Fit a head for one tier of a classify task, evaluate it on the tune rows, register it."""
-    if not task.labels:
-        raise ConfigError(f"The task {task.name!r} has no labels; a head chooses among labels.")
-    start = workspace.seconds()
-    rows = workspace.part(task, "train")
-    head = fit_head(
-        [row.input for row in rows],
-        [row.reference for row in rows],
-        workspace.models.encoder(tier.target),
-        task=task.name,
-        name=tier.name,
-        groups=[row.group for row in rows],
-    )
-    path = save_head(head, workspace.models.registry.folder)
-    fitted_s = workspace.seconds() - start
-    artifact = Artifact(
-        task=task.name,
-        tier=tier.name,
-        file=path.name,
-        digest=head.digest,
-        recipe=f"head on {tier.target}",
-        data_digest=head.card.data_digest,
-        date=workspace.environment.today.isoformat(),
-        size_bytes=path.stat().st_size,
-    )
-    workspace.models.registry.add(artifact)
-    workspace.models.forget(task, tier.name)
-    result = await run_one(workspace, task, tier.name, workspace.part(task, "tune"), watch)
-    return _trained(
-        workspace, artifact, result, len(rows), head.card.out_of_fold_accuracy, fitted_s
-    )
+    """Train one tier by its own recipe, and promote it."""
+    want = wanted(workspace, task, tier=tier.name)[0]
+    finished = await run(workspace, want, gather(workspace, task), watch=watch)
+    return settle(workspace, finished, promote=True)
 
 
-def _trained(
-    workspace: Workspace,
-    artifact: Artifact,
-    result: RunResult,
-    n_train: int,
-    out_of_fold: float,
-    seconds: float,
-) -> Trained:
-    right = [outcome.score or 0.0 for outcome in result.outcomes]
-    sure = [outcome.signals.get("label_prob") or 0.0 for outcome in result.outcomes]
-    seed = seed_from(workspace.whole_split.data_digest)
-    found = proportion_interval(right, level=0.95, seed=seed)
-    accuracy = Claim(
-        sum(right) / len(right), "score", found.low, found.high, 0.95, len(right), "tune rows"
-    )
-    return Trained(
-        artifact=artifact,
-        n_train=n_train,
-        accuracy=accuracy,
-        auroc=auroc(sure, right),
-        ece=ece(sure, right),
-        out_of_fold=out_of_fold,
-        size_bytes=artifact.size_bytes,
-        seconds=seconds,
-    )
-
-
-def document(found: Sequence[Trained]) -> Document:
-    """Return the report of what was trained."""
-    columns = (
-        Column("task"),
-        Column("tier"),
-        Column("trained on", numeric=True),
-        Column("tune score", numeric=True),
-        Column("AUROC", numeric=True),
-        Column("ECE", numeric=True, optional=True),
-        Column("fit", numeric=True, optional=True),
-        Column("digest", optional=True),
-    )
-    table = Table(
-        title="Experts",
-        columns=columns,
-        rows=tuple(_row(one) for one in found),
-        notes=(
-            "Score, AUROC and ECE on tune rows, which no expert was trained on; 95% intervals.",
-            "Pinned as files under models/, registered under their SHA-256.",
-        ),
-    )
-    return Document(title="Train", sections=(Section("Experts", (table,)),))
-
-
-def _row(one: Trained) -> tuple[str | Claim | None, ...]:
-    artifact = one.artifact
-    return (
-        artifact.task,
-        artifact.tier,
-        Claim(one.n_train, "count"),
-        one.accuracy,
-        Claim(one.auroc, "score"),
-        Claim(one.ece, "score"),
-        Claim(one.seconds, "s"),
-        artifact.digest.removeprefix("sha256:")[:12],
-    )
+__all__ = [
+    "RECIPES",
+    "DataCard",
+    "Finished",
+    "Trained",
+    "Want",
+    "run",
+    "settle",
+    "train",
+    "trainable",
+    "wanted",
+]

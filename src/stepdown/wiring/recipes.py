@@ -1,0 +1,79 @@
+"""The recipes of `train`: which tiers each makes, who trains, and how its file becomes a model.
+
+A new recipe is one line in each of the three tables, in order of cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from stepdown.core.task import Task
+from stepdown.core.tier import Tier
+from stepdown.errors import ConfigError
+from stepdown.ports.model import Model
+from stepdown.ports.trainer import Trainer
+
+if TYPE_CHECKING:
+    from stepdown.wiring.models import ModelShop
+    from stepdown.wiring.workspace import Workspace
+
+Opener = Callable[[Task, Tier, Path, str], Model]  # task, tier, file or folder, its digest
+AUTO = "auto"
+
+
+class Recipe(Struct, frozen=True):
+    """What a recipe makes: tiers with these adapters (what stands before the colon in `model`).
+
+    `mute` says that such a tier cannot answer before it was trained; a recipe of tiers that can
+    (a better prompt) runs only when it is asked for.
+    """
+
+    adapters: tuple[str, ...]
+    mute: bool = True
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "head": Recipe(("head",)),
+}
+
+
+def trainers(workspace: Workspace) -> Mapping[str, Trainer]:
+    """Return who trains by each recipe, the cheapest first; nothing heavy is loaded."""
+    from stepdown.train.head_trainer import HeadTrainer
+
+    return {
+        "head": HeadTrainer(workspace.models.encoder),
+    }
+
+
+def openers(shop: ModelShop) -> Mapping[str, Opener]:
+    """Return how what each recipe made is opened as a model; each insists on the digest."""
+    return {
+        "head": shop.head,
+    }
+
+
+def mute(tier: Tier) -> bool:
+    """Tell whether a tier cannot answer before it was trained."""
+    return any(one.mute and tier.adapter in one.adapters for one in RECIPES.values())
+
+
+def recipe_of(name: str) -> str:
+    """Return the name of the recipe that an artifact tells of (`head on ENCODER` -> `head`)."""
+    return name.partition(" ")[0]
+
+
+def check_recipe(name: str) -> None:
+    """Refuse a recipe that is not there.
+
+    Raises:
+        ConfigError: names those that are.
+    """
+    if name not in (*RECIPES, AUTO):
+        raise ConfigError(
+            f"--recipe {name!r} is unknown.", f"Use one of {', '.join([*RECIPES, AUTO])}."
+        )
