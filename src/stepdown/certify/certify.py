@@ -193,7 +193,7 @@ def _test(
     spent = spend(
         terms.looks,
         case.table.query_ids,
-        tested=_tested_digest(case.task, along),
+        tested=_tested_digest(case.task, along, terms.tested_before),
         delta=case.delta,
         today=terms.today.isoformat(),
         allow_relook=terms.allow_relook,
@@ -203,12 +203,12 @@ def _test(
     return tested_path(along, case.rows, promises, case.delta, first, second), spent
 
 
-def _tested_digest(task: Task, along: Sequence[Searched]) -> str:
+def _tested_digest(task: Task, along: Sequence[Searched], before: str) -> str:
     """Name what is tested, to six digits: another processor rounds the last ones differently, and
     the same test of the same rows must stay the same look.
     """
     plain = to_builtins([[one.policy, one.derived] for one in along])
-    return digest([task.promise, _rounded(plain)])
+    return digest([task.promise, _rounded(plain), *([before] if before else [])])
 
 
 def _rounded(value: Any) -> Any:

@@ -44,6 +44,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     """What the lock must say beside the policy: settings, tiers, dates, earlier looks.
 
     `tasks_together`: tasks of the project among which a delta `over = "project"` is divided.
+    `tested_before` names what the same certify rows test first, in one and the same look.
     """
 
     settings: str
@@ -54,6 +55,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     looks: tuple[Look, ...] = ()
     allow_relook: bool = False
     tasks_together: int = 1
+    tested_before: str = ""
 
 
 class Certified(Struct, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ class Workspace:
         self.project = project
         self.environment = environment
         self.lock_path = project.lock_path
+        self.fresh: tuple[Path, ...] = ()  # files beside the data; a recording may know them
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
     @classmethod
@@ -195,14 +196,15 @@ class Workspace:
         return found
 
     def _pooled(self, task: Task) -> Iterator[Mapping[str, Any]]:
-        """Rows that nobody has labelled; a recording may hold answers to them too."""
+        """Rows outside the data that a recording may hold answers to, too."""
         keys = self.project.data
-        unread = (None, SHADOW_POOL)  # a recording cannot hold answers to live texts
-        if keys is None or keys.pool in unread or task.name in self.project.inputs:
+        if keys is None or task.name in self.project.inputs:
             return
-        path = self.project.root / str(keys.pool)
-        if path.exists():
-            yield from (row for _, row in read_rows(path))
+        unread = (None, SHADOW_POOL)  # a recording cannot hold answers to live texts
+        pool = () if keys.pool in unread else (self.project.root / str(keys.pool),)
+        for path in (*pool, *self.fresh):
+            if path.exists():
+                yield from (row for _, row in read_rows(path))
 
     def _rows(self, task: Task) -> Iterator[Row]:
         """Rows of the data that are samples of the task, with its own references joined in."""
