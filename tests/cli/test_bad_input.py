@@ -216,9 +216,10 @@ def test_a_lock_is_stale_when_the_expert_was_trained_again_on_other_rows(certifi
 
 def test_a_head_file_that_was_replaced_is_refused(certified: Path) -> None:
     registry = json.loads((certified / "models" / "registry.json").read_text(encoding="utf-8"))
-    (certified / "models" / registry[0]["file"]).write_bytes(b"not what was trained")
+    file = registry["artifacts"][0]["file"]
+    (certified / "models" / file).write_bytes(b"not what was trained")
     for args in (["serve"], ["ask", "topic", "hello"]):
-        assert registry[0]["file"] in said(stepdown(*args, "-p", certified))
+        assert file in said(stepdown(*args, "-p", certified))
 
 
 def test_a_registry_that_is_broken_is_named(certified: Path) -> None:

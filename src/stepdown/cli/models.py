@@ -1,4 +1,4 @@
-"""`stepdown models`: weights and trained experts."""
+"""`stepdown models`: weights that can be fetched, and artifacts that were trained."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from stepdown.cli.options import HERE, JsonOption, ProjectOption
-from stepdown.cli.session import open_workspace, session
+from stepdown.cli import models_promote, models_prune
+from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument
+from stepdown.cli.session import DONE, NO, open_workspace, session
 
 app = typer.Typer(
-    help="Weights that can be fetched, and experts that were trained.", no_args_is_help=True
+    help="Model files: fetch, list, promote, go back, verify, check, try.", no_args_is_help=True
 )
 
 
@@ -38,23 +39,44 @@ def pull(
 
 
 @app.command("list")
-def listed(project: ProjectOption = HERE, json: JsonOption = False) -> None:
-    """List the experts of a project: task, tier, digest, state."""
+def listed(
+    tasks: TasksArgument = None, project: ProjectOption = HERE, json: JsonOption = False
+) -> None:
+    """List what is registered: task, tier, state, score with its interval, size, digest, parent."""
     with session("models list", json=json) as talk:
-        from stepdown.core.report import Column, Document, Section, Table
+        from stepdown.wiring import models_report
 
         workspace = open_workspace(talk, project)
-        found = workspace.models.registry.all()
-        columns = (
-            Column("task"),
-            Column("tier"),
-            Column("state"),
-            Column("date"),
-            Column("digest"),
-        )
-        rows = tuple(
-            (a.task, a.tier, a.state, a.date, a.digest.removeprefix("sha256:")[:12]) for a in found
-        )
-        table = Table(title="Experts", columns=columns, rows=rows)
-        document = Document(title="Models", sections=(Section("Experts", (table,)),))
-        talk.finish({"artifacts": found}, document)
+        wanted = {task.name for task in workspace.tasks(tasks or ())} if tasks else None
+        every = workspace.models.registry.all()
+        found = tuple(a for a in every if wanted is None or a.task in wanted)
+        talk.finish({"artifacts": found}, models_report.listed(found))
+
+
+@app.command("show")
+def show(
+    digest: Annotated[str, typer.Argument(metavar="DIGEST", help="Or its first digits.")],
+    project: ProjectOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Show one artifact: its figures, its files, its parents, who pins it, what was done to it."""
+    with session("models show", json=json) as talk:
+        from stepdown.wiring import lifecycle, models_report
+        from stepdown.wiring.artifact_files import problems_of
+
+        workspace = open_workspace(talk, project)
+        registry = workspace.models.registry
+        found = registry.find(digest)
+        data = {
+            "artifact": found,
+            "parents": [a.digest for a in registry.shelf().ancestors(found)],
+            "pinned_by": lifecycle.used_by(found, lifecycle.locks_of(workspace)),
+            "problems": problems_of(registry.folder, found),
+            "history": [e for e in registry.history() if found.digest in (e.digest, e.before)],
+        }
+        talk.finish(data, models_report.shown(workspace, found), NO if data["problems"] else DONE)
+
+
+app.command("promote")(models_promote.promote)
+app.command("rollback")(models_promote.rollback)
+app.command("prune")(models_prune.prune)

@@ -81,7 +81,7 @@ class Change(
     id: str
     at: str
     by: str
-    what: Literal["share", "rollback", "lock", "withdrawn"]
+    what: Literal["share", "rollback", "lock", "withdrawn", "model"]
     task: str | None = None
     before: str = ""
     after: str = ""
