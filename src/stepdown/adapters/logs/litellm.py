@@ -208,7 +208,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if not isinstance(value, dict) or not value:
         return None
     try:
-        return msgspec.convert(value, kind)
+        # By bytes: what stays raw in a body (calls of tools) cannot be converted from values.
+        return msgspec.json.decode(msgspec.json.encode(value), type=kind)
     except msgspec.ValidationError:
         return None
 

@@ -306,7 +306,7 @@ def _any(span: Mapping[str, Any], *names: str) -> Any:
 
 def _row(told: Mapping[str, Any], kind: str | None) -> Row:
     return Row(
-        provider=word(told["provider"]),
+        provider=_lower(word(told["provider"])),  # older names are brands: OpenAI
         model=word(told["model"]),
         asked_model=word(told["asked_model"]),
         kind=kind,
@@ -411,3 +411,7 @@ def _usual(name: Any, told: Mapping[str, Any]) -> bool:
     low = name.lower()
     ends = (".chat", ".completion", ".embeddings", ".create", ".response", ".messages")
     return low.endswith(ends) or low in ("chatcompletion", "chatopenai", "createembeddings", "llm")
+
+
+def _lower(name: str | None) -> str | None:
+    return None if name is None else name.lower()

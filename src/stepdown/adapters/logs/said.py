@@ -250,7 +250,7 @@ def _call(call: Mapping[str, Any]) -> ToolCall:
     inner = inner if isinstance(inner, dict) else call
     given = first_of(inner, "arguments", "input", "args")
     raw = given if isinstance(given, str) else msgspec.json.encode(given or {}).decode()
-    told = first_of(call, "id", "call_id", "tool_call.id") or inner.get("toolUseId") or ""
+    told = first_of(call, "call_id", "id", "tool_call.id") or inner.get("toolUseId") or ""
     return ToolCall(str(told), str(inner.get("name") or ""), raw)
 
 
