@@ -163,29 +163,32 @@ def test_a_lock_edited_by_hand_is_refused(later: Path) -> None:
     assert "changed by hand" in done.output
 
 
-def test_shadow_texts_are_fresh_rows_and_feedback_says_which_answers_are_right(
+def test_texts_of_shadow_runs_and_audits_are_fresh_rows_and_feedback_says_which_answers_are_right(
     later: Path,
 ) -> None:
     rows = [json.loads(line) for line in (later / "fresh.jsonl").read_text().splitlines()]
     workspace = Workspace.open(later)
     with workspace.ledger() as ledger:
-        for row in rows:
-            ledger.note(_shadow(row["id"], row["text"]))
+        for number, row in enumerate(rows):
+            ledger.note(_shadow(row["id"], row["text"], "ceiling" if number % 2 else "policy"))
         ledger.note(_label(rows[0]["id"], "praise", by="ann"))
         ledger.note(_label(rows[1]["id"], "praise", by="ann"))
         ledger.note(_label(rows[1]["id"], "billing", by="bob"))
 
     _, _, task = reviewed(later, "--fresh", later / "fresh.jsonl")
 
-    assert task["sources"] == {"fresh.jsonl": FRESH, "shadow runs": FRESH}
+    assert task["sources"] == {
+        "fresh.jsonl": FRESH,
+        "shadow runs": FRESH // 2,
+        "audits": FRESH // 2,
+    }
     assert task["left_out"] == 0
     assert f"{FRESH - 1} of {2 * FRESH} fresh rows are not judged, 1 of them" in task["notes"][0]
 
 
-def _shadow(query: str, text: str) -> Shadow:
-    return Shadow(
-        id=f"s-{query}", trace_id=query, task="topic", at="2099-01-01T00:00:00+00:00", input=text
-    )
+def _shadow(query: str, text: str, ran: Any) -> Shadow:
+    at = "2099-01-01T00:00:00+00:00"
+    return Shadow(id=f"s-{query}", trace_id=query, task="topic", at=at, input=text, ran=ran)
 
 
 def _label(query: str, label: str, *, by: str) -> Feedback:

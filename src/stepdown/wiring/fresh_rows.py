@@ -30,7 +30,7 @@ from stepdown.wiring.evaluating import Watch, run_one
 from stepdown.wiring.pool import PREFIX, settled
 from stepdown.wiring.workspace import Workspace, columns_of
 
-SHADOWS = "shadow runs"
+SOURCES = {"policy": "shadow runs", "ceiling": "audits"}  # by whose answer was tried
 
 
 class FreshRows(Struct, frozen=True, kw_only=True):
@@ -73,13 +73,15 @@ def fresh_rows(workspace: Workspace, task: Task, files: Sequence[Path], *, since
     """
     named = tuple(s for path in files for s in _labelled(workspace, task, path))
     _refuse_twice(task, named)
-    traffic = () if unhelped(task) else tuple(_shadowed(workspace, task, since))
+    drawn = [] if unhelped(task) else list(_drawn(workspace, task, since))
+    traffic = [sample for _, sample in drawn]
     apart = _apart(workspace, task, [*named, *traffic])
     kept = {sample.id: sample for sample in apart}
     said = _feedback(workspace, task, traffic)
     sources = {str(path.name): len(named) for path in files[:1] if named}
-    if traffic:
-        sources[SHADOWS] = len(traffic)
+    for ran, name in SOURCES.items():
+        if n := sum(one == ran for one, _ in drawn):
+            sources[name] = n
     return FreshRows(
         labelled=tuple(kept[s.id] for s in named if s.id in kept),
         plain=tuple(kept[s.id] for s in traffic if s.id in kept),
@@ -115,18 +117,20 @@ def _refuse_twice(task: Task, samples: Sequence[Sample]) -> None:
         seen.add(sample.id)
 
 
-def _shadowed(workspace: Workspace, task: Task, since: str) -> Iterator[Sample]:
-    """Yield what shadow runs kept after a day: a random share of what was asked."""
+def _drawn(workspace: Workspace, task: Task, since: str) -> Iterator[tuple[str, Sample]]:
+    """Yield what shadow runs and audits kept after a day, each a random share of what was asked.
+
+    An audit that was drawn and not made (no money, ceiling down) is a row all the same: only the
+    draw makes the sample random. Each request counts once.
+    """
+    seen: set[str] = set()
     with suppress(DataError), workspace.kept_ledger() as ledger:
         for one in ledger.records(Shadow, task=task.name):
-            whole = one.ran == "policy" and one.input is not None and one.input.strip()
-            if whole and one.at[:10] > since:
-                yield Sample(
-                    id=f"{PREFIX}{one.trace_id}",
-                    input=str(one.input),
-                    reference=None,
-                    group=one.session,
-                )
+            text = one.input or ""
+            if text.strip() and one.at[:10] > since and one.trace_id not in seen:
+                seen.add(one.trace_id)
+                query = f"{PREFIX}{one.trace_id}"
+                yield one.ran, Sample(id=query, input=text, reference=None, group=one.session)
 
 
 def _apart(workspace: Workspace, task: Task, fresh: Sequence[Sample]) -> tuple[Sample, ...]:
