@@ -107,6 +107,7 @@ class StepBill(Struct, frozen=True, kw_only=True):
     """One step. `rule` says how its name was found; shares are fractions of the known bill.
 
     `messages` are the different sessions that its calls name (None: no call names one).
+    `latency_exact`: its quantiles are of all latencies; else they are within 1%.
     """
 
     name: str
@@ -125,6 +126,7 @@ class StepBill(Struct, frozen=True, kw_only=True):
     latency_p50_s: float | None
     latency_p95_s: float | None
     latency_known: int
+    latency_exact: bool
     models: tuple[tuple[str, int], ...]
     with_content: int
     kind: KindOfWork

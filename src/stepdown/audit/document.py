@@ -281,6 +281,8 @@ def _bill_notes(report: AuditReport) -> tuple[str, ...]:
             f"Tokens of {estimated:,} of {report.calls:,} calls "
             f"({estimated / report.calls:.0%}) are estimated."
         )
+    if any(not step.latency_exact for step in report.steps):
+        notes.append("p50 and p95 of steps with more than 10,000 calls are within 1%.")
     if not report.month_factor and report.month_method:
         notes.append(report.month_method)
     return tuple(notes)

@@ -1,68 +1,129 @@
-"""Read what was said in one logged call into digests, names and a sample for the inference."""
+"""Read what was said in logged calls into columns of digests, for counting what repeats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import isnan
+from collections.abc import Callable, Sequence
 
 import msgspec
-from msgspec import Struct
+import numpy as np
 
 from stepdown.audit.cluster import Form, form_of
 from stepdown.audit.rules import Rules
-from stepdown.audit.sketch import hash64
-from stepdown.audit.tally import Looked, Seen, request_hash
+from stepdown.audit.sketch import Floats, Hashes, Ints, hash64, hashes64
+from stepdown.audit.tally import Looked, Part
+from stepdown.core.call_columns import Batch
 from stepdown.core.digest import digest
 from stepdown.core.usage_log import Content
 
 Estimate = Callable[[str], int]
+Offered = tuple[tuple[str, int], ...]
+_SYSTEM = frozenset(("system", "developer"))
+_MOST_KEPT, _MOST_CHARS = 4096, 16_000_000
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads the windows of one prompt (Knuth's golden ratio)
 
 
-class Cache(Struct, frozen=True):
-    """When a call was made, and the dollars a million tokens that a cached prefix saves."""
+class Prompts:
+    """Digests of system prompts and sizes of tools: both repeat, so each is worked out once."""
 
-    at_s: float
-    saves: float
-    rules: Rules
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int]] = {}
+        self._prefixes: dict[tuple[str, str, str], int] = {}
+        self._tools: dict[tuple[str, float], Offered] = {}
+        self._chars = 0
 
-    def prefix(self, system: str, tools: str, model: str | None) -> tuple[int, int, int] | None:
-        """Return digest, window of time and saving of a prompt long enough to be cached."""
-        tokens = len(system.encode("utf-8", "replace")) / self.rules.bytes_per_token
-        if tokens < self.rules.cache_tokens or isnan(self.at_s) or not self.saves > 0:
-            return None
-        window = int(self.at_s // self.rules.cache_s)
-        return hash64(f"{model}\0{tools}\0{system}"), window, round(tokens * self.saves * 1e6)
+    def of(self, system: str) -> tuple[int, int]:
+        """Return the digest of a system prompt and its size in bytes."""
+        found = self._known.get(system)
+        if found is None:
+            self._make_room(system)
+            size = len(system.encode("utf-8", "replace"))
+            found = self._known[system] = (_sure(hash64(system)), size)
+        return found
+
+    def prefix(self, model: str, tools: str, system: str) -> int:
+        """Return the digest of what a cache would know a prompt by."""
+        key = (model, tools, system)
+        if key not in self._prefixes:
+            if len(self._prefixes) >= _MOST_KEPT:
+                self._prefixes.clear()
+            self._prefixes[key] = hash64("\0".join(key))
+        return self._prefixes[key]
+
+    def offered(self, said: Content, names: str | None, size: float) -> Offered:
+        """Return the names and sizes of the tools of a call.
+
+        Where the log tells the names and the size of all definitions, equal ones are known.
+        """
+        if not said.tools:
+            return ()
+        key = (names or "", size)
+        found = self._tools.get(key) if names is not None and size == size else None  # noqa: PLR0124 - NaN
+        if found is None:
+            found = tuple((tool.name, len(msgspec.json.encode(tool))) for tool in said.tools)
+            if len(self._tools) < _MOST_KEPT:
+                self._tools[key] = found
+        return found
+
+    def _make_room(self, system: str) -> None:
+        self._chars += len(system)
+        if len(self._known) >= _MOST_KEPT or self._chars > _MOST_CHARS:
+            self._known.clear()
+            self._prefixes.clear()
+            self._chars = len(system)
 
 
-def looked_at(
-    said: Content,
-    name: str,
-    model: str | None,
-    *,
-    failed: bool,
-    pico: int,
-    cache: Cache | None = None,
-) -> Looked | None:
-    """Return what the content of a call tells, None when the log has none."""
-    if not said.messages:
-        return None
-    texts = [f"{message.role}\0{message.text}" for message in said.messages]
-    system = "\0".join(m.text for m in said.messages if m.role in ("system", "developer"))
-    offered = tuple((tool.name, len(msgspec.json.encode(tool))) for tool in said.tools)
-    tools = "\0".join(tool for tool, _ in offered)
-    answer = said.answer
-    seen = None if answer is None else Seen(said.messages, answer, len(said.tools))
+def look(
+    batch: Batch,
+    whole: Part,
+    contents: Sequence[Content | None],
+    rows: Sequence[int],
+    prompts: Prompts,
+    rules: Rules,
+) -> Looked:
+    """Return what the content of some rows of a batch tells; those without any are left out."""
+    said_in = [row for row in rows if (one := contents[row]) is not None and one.messages]
+    said = [contents[row] or Content() for row in said_in]
+    at = np.asarray(said_in, dtype=np.intp)
+    models = [whole.models[row] or "" for row in said_in]
+    offered = _offered(batch, said, said_in, prompts)
+    tools = ["\0".join([name for name, _ in told]) if told else "" for told in offered]
+    systems, requests = _asked(said, models, tools)
+    known = [prompts.of(system) if system else (0, 0) for system in systems]
+    saves = _saves(whole)[at]
+    prefix = _Prefixes(systems, models, tools, np.array([size for _, size in known], dtype=float))
+    digests, pico = prefix.at(whole.numbers["at_s"][at], saves, prompts, rules)
     return Looked(
-        request=request_hash(model or "", tools, *texts),
-        system=hash64(system) if system else None,
-        answer=answer,
-        offered=offered,
-        called=said.called,
-        key=hash64(f"{name}\0{answer}"),
-        seen=seen,
-        failed=failed,
-        pico=pico,
-        prefix=None if cache is None or not system else cache.prefix(system, tools, model),
+        request=hashes64(requests),
+        system=np.array([key for key, _ in known], dtype=np.uint64),
+        prefix=digests,
+        prefix_pico=pico,
+        keys=keys_of(batch, contents, said_in),
+        failed=whole.failed[at],
+        pico=whole.pico[at],
+        said=said,
+        offered=offered if any(offered) or any(one.called for one in said) else (),
+    )
+
+
+def keys_of(batch: Batch, contents: Sequence[Content | None], rows: Sequence[int]) -> Hashes:
+    """Return digests of calls that choose samples of them: they know no order."""
+    ids = batch.texts("id")
+    answers = ("" if (said := contents[row]) is None else said.answer for row in rows)
+    return hashes64(
+        [
+            f"{ids[row] or batch.place(row)}\0{answer}"
+            for row, answer in zip(rows, answers, strict=True)
+        ]
+    )
+
+
+def says_anything(said: Content | None) -> bool:
+    """Tell whether a call has what tells its step: a prompt, or tools."""
+    if said is None:
+        return False
+    roles = ("system", "developer", "user")
+    return bool(said.tools) or any(
+        message.role in roles and message.text.strip() for message in said.messages or ()
     )
 
 
@@ -81,3 +142,67 @@ def estimated(
     if wrote is None and said.messages and said.answer is not None:
         wrote = estimate(said.answer)
     return read, wrote
+
+
+def _asked(
+    said: Sequence[Content], models: Sequence[str], tools: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Return the system prompt of each call, and all that it asks."""
+    systems: list[str] = []
+    requests: list[str] = []
+    for one, model, offered in zip(said, models, tools, strict=True):
+        parts, system = [model, offered], []
+        for message in one.messages or ():
+            content = message.content
+            text = content if type(content) is str else message.text
+            parts += (message.role, text)
+            if message.role in _SYSTEM:
+                system.append(text)
+        systems.append("\0".join(system))
+        requests.append("\0".join(parts))
+    return systems, requests
+
+
+def _offered(
+    batch: Batch, said: Sequence[Content], rows: Sequence[int], prompts: Prompts
+) -> list[Offered]:
+    if not any(one.tools for one in said):
+        return [()] * len(said)
+    names, sizes = list(batch.words("tool_names")), batch.numbers("tools_bytes").tolist()
+    return [
+        prompts.offered(one, names[row], sizes[row]) for one, row in zip(said, rows, strict=True)
+    ]
+
+
+def _saves(whole: Part) -> Floats:
+    """Return the dollars a million tokens that a cached prefix saves, 0 where one was cached."""
+    found = np.nan_to_num(whole.rates["input"] - whole.rates["cached"])
+    return np.where(np.nan_to_num(whole.numbers["cached_tokens"]) > 0, 0.0, found)
+
+
+class _Prefixes:
+    """The beginnings of prompts that a cache might know."""
+
+    def __init__(
+        self, systems: Sequence[str], models: Sequence[str], tools: Sequence[str], sizes: Floats
+    ) -> None:
+        self.parts, self.sizes = (models, tools, systems), sizes
+
+    def at(
+        self, at_s: Floats, saves: Floats, prompts: Prompts, rules: Rules
+    ) -> tuple[Hashes, Ints]:
+        """Return digests with their window of time (0: not long enough) and what each saves."""
+        tokens = self.sizes / rules.bytes_per_token
+        good = (tokens >= rules.cache_tokens) & np.isfinite(at_s) & (saves > 0)
+        found = np.zeros(len(tokens), dtype=np.uint64)
+        rows = np.flatnonzero(good)
+        models, tools, systems = self.parts
+        told = [prompts.prefix(models[row], tools[row], systems[row]) for row in rows.tolist()]
+        windows = np.floor(at_s[rows] / rules.cache_s).astype(np.uint64)
+        found[rows] = np.array(told, dtype=np.uint64) ^ (windows * _ODD)
+        pico = np.where(good, np.rint(tokens * np.where(good, saves, 0.0) * 1e6), 0.0)
+        return found, pico.astype(np.int64)
+
+
+def _sure(key: int) -> int:
+    return key or 1  # 0 is "none"

@@ -7,7 +7,8 @@ does not add them up: they overlap.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from statistics import median
+
+import numpy as np
 
 from stepdown.audit.bill import KindOfWork, Measure
 from stepdown.audit.pricing import PICO
@@ -53,10 +54,9 @@ def _duplicates(name: str, tally: Tally) -> Iterator[Measure]:
 
 
 def _caching(name: str, tally: Tally, rules: Rules) -> Iterator[Measure]:
-    again = [(seen, pico) for seen, pico in tally.prefixes.values() if seen > 1]
-    calls = sum(seen - 1 for seen, _ in again)
-    pico = sum(pico * (seen - 1) // seen for seen, pico in again)
+    calls, pico = tally.prefixes.duplicates, tally.prefixes.duplicates_pico
     if calls:
+        about = "" if tally.prefixes.exact else "about "
         yield Measure(
             kind="caching",
             step=name,
@@ -64,8 +64,9 @@ def _caching(name: str, tally: Tally, rules: Rules) -> Iterator[Measure]:
             low_usd=pico / PICO / 2,
             high_usd=pico / PICO,
             evidence=(
-                f"{calls:,} calls repeat a system prompt of {rules.cache_tokens:,} tokens or more "
-                f"within the same {rules.cache_s // 60} minutes, and read nothing from a cache"
+                f"{about}{calls:,} calls repeat a system prompt of {rules.cache_tokens:,} tokens "
+                f"or more within the same {rules.cache_s // 60} minutes, and read nothing from "
+                "a cache"
             ),
             assumes=(
                 "high: each repeat is read at the list price of cached tokens; low: half of them, "
@@ -75,11 +76,12 @@ def _caching(name: str, tally: Tally, rules: Rules) -> Iterator[Measure]:
 
 
 def _batch(name: str, tally: Tally, rules: Rules, share: float | None) -> Iterator[Measure]:
-    if share is None or not tally.minutes:
+    minutes = tally.minutes.counts()
+    if share is None or not len(minutes):
         return
-    usual = median(tally.minutes.values())
+    usual = float(np.median(minutes))
     least = max(rules.burst_calls, rules.burst_times * usual)
-    burst = sum(count for count in tally.minutes.values() if count >= least)
+    burst = int(minutes[minutes >= least].sum())
     said = next((word for word in _BATCHED if word in name.lower()), None)
     calls = tally.calls if said else burst
     if not calls:

@@ -6,6 +6,12 @@ followed and counts are scaled up, so that memory is bounded and the order does 
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
+from stepdown.audit.sketch import Hashes, Ints, summed
+
 
 class Repeats:
     """Counts by digest of the request."""
@@ -13,58 +19,84 @@ class Repeats:
     def __init__(self, keep: int = 20_000) -> None:
         self.keep = keep
         self.scale = 1
-        self._seen: dict[int, tuple[int, int, int]] = {}  # answered, failed, pico of answered
+        # digest, answered, failed, money of those that were answered
+        self._known: tuple[Hashes, Ints, Ints, Ints] = (_NO_HASHES, _NO_INTS, _NO_INTS, _NO_INTS)
+        self._new: list[tuple[Hashes, Ints, Ints, Ints]] = []
+        self._waiting = 0
 
     @property
     def exact(self) -> bool:
         """Whether every request was followed."""
+        self._settle()
         return self.scale == 1
 
-    def add(self, digest: int, *, failed: bool, pico: int) -> None:
-        """Count a request."""
-        if digest % self.scale:
-            return
-        answered, errors, spent = self._seen.get(digest, (0, 0, 0))
-        self._seen[digest] = (
-            answered + (not failed), errors + failed, spent + (0 if failed else pico),
-        )  # fmt: skip
-        self._prune()
+    def extend(self, digests: Hashes, failed: Any, pico: Ints) -> None:
+        """Count requests: their digests, which failed, and the money of each."""
+        failures = failed.astype(np.int64)
+        self._add(digests, 1 - failures, failures, np.where(failed, 0, pico))
 
     def merge(self, other: Repeats) -> None:
         """Count the other's."""
+        other._settle()
         self.scale = max(self.scale, other.scale)
-        for digest, counts in other._seen.items():
-            mine = self._seen.get(digest, (0, 0, 0))
-            self._seen[digest] = tuple(a + b for a, b in zip(mine, counts, strict=True))  # type: ignore[assignment]
-        self._seen = {d: c for d, c in self._seen.items() if not d % self.scale}
+        self._add(*other._known)
+        self._settle()
+
+    def _add(self, digests: Hashes, answered: Ints, failed: Ints, pico: Ints) -> None:
+        if self.scale > 1:
+            own = digests % np.uint64(self.scale) == 0
+            digests, answered, failed, pico = digests[own], answered[own], failed[own], pico[own]
+        if not len(digests):
+            return
+        self._new.append((digests, answered, failed, pico))
+        self._waiting += len(digests)
+        if self._waiting > self.keep:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._new:
+            digests, *sums = (
+                np.concatenate(column) for column in zip(self._known, *self._new, strict=True)
+            )
+            self._new, self._waiting = [], 0
+            digests, (answered, failed, pico) = summed(digests, *sums)
+            self._known = digests, answered, failed, pico
         self._prune()
 
     def _prune(self) -> None:
-        while len(self._seen) > self.keep:
+        digests = self._known[0]
+        while len(digests[digests % np.uint64(self.scale) == 0]) > self.keep:
             self.scale *= 2
-            self._seen = {d: c for d, c in self._seen.items() if not d % self.scale}
+        if self.scale > 1:
+            own = digests % np.uint64(self.scale) == 0
+            digests, answered, failed, pico = (column[own] for column in self._known)
+            self._known = digests, answered, failed, pico
 
     @property
     def duplicates(self) -> int:
         """Answered requests beyond the first of their kind."""
-        return self.scale * sum(answered - 1 for answered, _, _ in self._seen.values() if answered)
+        self._settle()
+        answered = self._known[1]
+        return self.scale * int((answered[answered > 0] - 1).sum())
 
     @property
     def duplicates_pico(self) -> int:
         """What they cost, at the mean of their kind."""
-        paid = (
-            spent * (answered - 1) // answered
-            for answered, _, spent in self._seen.values()
-            if answered > 1
-        )
-        return self.scale * sum(paid)
+        self._settle()
+        _, answered, _, spent = self._known
+        again = answered > 1
+        spent, answered = spent[again], answered[again]
+        first = -(-spent // answered)  # rounded up, so that what is left is rounded down
+        return self.scale * int(sum((spent - first).tolist()))
 
     @property
     def retries(self) -> int:
         """Requests sent again after the same one had failed."""
-        tries = (
-            failed if answered else failed - 1
-            for answered, failed, _ in self._seen.values()
-            if failed
-        )
-        return self.scale * sum(tries)
+        self._settle()
+        _, answered, failed, _ = self._known
+        first = (answered == 0) & (failed > 0)  # of these one failure was no second try
+        return self.scale * (int(failed.sum()) - int(first.sum()))
+
+
+_NO_HASHES: Hashes = np.empty(0, dtype=np.uint64)
+_NO_INTS: Ints = np.empty(0, dtype=np.int64)

@@ -57,11 +57,12 @@ class Rules(Struct, frozen=True, kw_only=True):
     different values is a variable. `alike`: share of what two groups of prompts always say that
     they must have in common to be one step, `alike_same`: where their answers have the same fields
     or labels. `learn`: different prompts that steps are learnt from, `most_groups`: groups of them
-    that are compared. `wait`: unnamed calls that wait for their step at a time. `probed`: rows of a
-    batch that are looked at for content. `cache_tokens`, `cache_s`: the shortest prompt that
-    providers cache and how long they keep it unused (OpenAI, Prompt caching; Anthropic, Prompt
-    caching; November 2026). `burst_calls`, `burst_times`: calls of a minute, and times the usual,
-    that look like a job. `bytes_per_token`: of prompts, where the log counts no tokens of a part.
+    that are compared. `probed`: rows of a batch that are looked at for content. `cache_tokens`,
+    `cache_s`: the shortest prompt that providers cache and how long they keep it unused (OpenAI,
+    Prompt caching; Anthropic, Prompt caching; November 2026). `burst_calls`, `burst_times`: calls
+    of a minute, and times the usual, that look like a job. `sample`, `sample_chars`: answered calls
+    of a step that are kept for the inference, and their letters together. `bytes_per_token`: of
+    prompts, where the log counts no tokens of a part.
     """
 
     enough_calls: int = 200
@@ -81,12 +82,11 @@ class Rules(Struct, frozen=True, kw_only=True):
     long_context_tokens: int = 32_000
     many_tools: int = 5
     sample: int = 400
+    sample_chars: int = 4_000_000
     bytes_per_token: float = 4.0
     probed: int = 32
-    wait: int = 100_000
     cache_tokens: int = 1024
     cache_s: int = 300
-    most_prefixes: int = 100_000
     burst_calls: int = 30
     burst_times: float = 10.0
     month_days: float = 365.25 / 12

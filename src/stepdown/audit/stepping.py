@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from stepdown.audit.advice import FindRate, advise
 from stepdown.audit.bill import AuditReport, Cost, Saving, StepBill, WhatWasRead
@@ -13,22 +14,27 @@ from stepdown.audit.contract import infer_contract
 from stepdown.audit.found import Found
 from stepdown.audit.kind import kind_of, label_set
 from stepdown.audit.measures import measures_of
-from stepdown.audit.pricing import PICO
+from stepdown.audit.pricing import PICO, Pricer
+from stepdown.audit.sums import Sums
 from stepdown.audit.tally import Tally
 from stepdown.core.call_columns import iso
 from stepdown.ports.price_book import Rate
-
-if TYPE_CHECKING:
-    from stepdown.audit.audit import Running
 
 UNNAMED = "unnamed"
 _DAY_S = 86_400
 
 
-def report_of(run: Running) -> AuditReport:
+class _Run(Struct, frozen=True):
+    sums: Sums
+    pricer: Pricer
+    names: Mapping[str, str]
+
+
+def report_of(sums: Sums, pricer: Pricer, names: Mapping[str, str]) -> AuditReport:
     """Return the report on what was counted."""
+    run = _Run(sums, pricer, names)
     steps: dict[str, tuple[Tally, tuple[Found, ...]]] = {
-        name: (tally, ()) for name, tally in run.named.items()
+        name: (tally, ()) for name, tally in run.sums.named.items()
     }
     for name, found, tally in _named(run):
         if name in steps:
@@ -37,13 +43,13 @@ def report_of(run: Running) -> AuditReport:
             steps[name] = (same, (*known, found))
         else:
             steps[name] = (tally, (found,))
-    whole = Tally(run.rules)
+    whole = Tally(run.sums.rules)
     for tally, _ in steps.values():
         whole.merge(tally)
-    days = max(0.0, run.last_s - run.first_s) / _DAY_S if run.days else 0.0
+    days = max(0.0, run.sums.last_s - run.sums.first_s) / _DAY_S if run.sums.days else 0.0
     bills = [_bill(run, name, tally, found, whole, days) for name, (tally, found) in steps.items()]
     bills.sort(key=lambda bill: (-(bill.cost.usd or 0.0), -bill.calls, bill.name))
-    factor, method = _month(days, run.rules.month_days)
+    factor, method = _month(days, run.sums.rules.month_days)
     return AuditReport(
         steps=tuple(bills),
         calls=whole.calls,
@@ -56,7 +62,7 @@ def report_of(run: Running) -> AuditReport:
         cached_tokens=whole.counted("cached_tokens"),
         reasoning_tokens=whole.counted("reasoning_tokens"),
         read=_read(run, whole),
-        days=tuple((_date(day), pico / PICO) for day, pico in sorted(run.days.items())),
+        days=tuple((_date(day), pico / PICO) for day, pico in sorted(run.sums.days.items())),
         month_factor=factor,
         month_method=method,
     )
@@ -74,11 +80,11 @@ def _month(days: float, month_days: float) -> tuple[float | None, str]:
     return factor, said + week
 
 
-def _named(run: Running) -> Iterator[tuple[str, Found, Tally]]:
+def _named(run: _Run) -> Iterator[tuple[str, Found, Tally]]:
     """Yield found steps by their remembered name, else `step-1`, `step-2`, the costliest first."""
-    pairs = [pair for pair in run.found.values() if pair[1].calls]
+    pairs = [pair for pair in run.sums.found.values() if pair[1].calls]
     ordered = sorted(pairs, key=lambda pair: (-pair[1].pico, -pair[1].calls, pair[0].fingerprint))
-    taken = set(run.named) | set(run.names.values())
+    taken = set(run.sums.named) | set(run.names.values())
     free = (
         name for n in range(1, len(pairs) + len(taken) + 1) if (name := f"step-{n}") not in taken
     )
@@ -87,15 +93,15 @@ def _named(run: Running) -> Iterator[tuple[str, Found, Tally]]:
 
 
 def _bill(
-    run: Running, name: str, tally: Tally, found: tuple[Found, ...], whole: Tally, days: float
+    run: _Run, name: str, tally: Tally, found: tuple[Found, ...], whole: Tally, days: float
 ) -> StepBill:
     cost = tally.cost(run.pricer.bases)
-    contract = infer_contract(tally.sample.items(), run.rules)
-    kind = kind_of(name, tally, contract, run.rules)
+    contract = infer_contract(tally.sample.items(), run.sums.rules)
+    kind = kind_of(name, tally, contract, run.sums.rules)
     labels = label_set(tally.answers, contract) if kind.kind == "classify" else None
-    months = days / run.rules.month_days
-    advice = advise(kind, tally, labels, cost, run.rules, _finder(run), months)
-    measures = measures_of(name, tally, kind, run.rules, _batch_share(run, tally))
+    months = days / run.sums.rules.month_days
+    advice = advise(kind, tally, labels, cost, run.sums.rules, _finder(run), months)
+    measures = measures_of(name, tally, kind, run.sums.rules, _batch_share(run, tally))
     best = max((m.high_usd or 0.0 for m in measures), default=0.0)
     least = max((m.low_usd or 0.0 for m in measures), default=0.0)
     after_low, after_high = _after(cost, advice.saving, least, best)
@@ -118,6 +124,7 @@ def _bill(
         latency_p50_s=tally.latency.at(0.5),
         latency_p95_s=tally.latency.at(0.95),
         latency_known=tally.latency.n,
+        latency_exact=tally.latency.exact,
         models=tuple(sorted(tally.models.items(), key=lambda item: (-item[1], item[0]))),
         with_content=tally.with_content,
         kind=kind,
@@ -150,14 +157,14 @@ def _after(
     return low, high
 
 
-def _finder(run: Running) -> FindRate:
+def _finder(run: _Run) -> FindRate:
     def find(model: str) -> Rate | None:
         return run.pricer.find(model, None, None, "standard")
 
     return find
 
 
-def _batch_share(run: Running, tally: Tally) -> float | None:
+def _batch_share(run: _Run, tally: Tally) -> float | None:
     """Return what the Batch API costs as a share of the usual price of the main model."""
     if not tally.models:
         return None
@@ -167,21 +174,21 @@ def _batch_share(run: Running, tally: Tally) -> float | None:
     return None if usual is None or batch is None or not usual.input else batch.input / usual.input
 
 
-def _read(run: Running, whole: Tally) -> WhatWasRead:
-    refused = [(why, count, example) for why, (count, example) in run.refused.items()]
+def _read(run: _Run, whole: Tally) -> WhatWasRead:
+    refused = [(why, count, example) for why, (count, example) in run.sums.refused.items()]
     named_by = Counter(whole.named_by)
     unnamed = named_by.pop(UNNAMED, 0)
     return WhatWasRead(
         calls=whole.calls,
-        first=iso(run.first_s) if run.days else None,
-        last=iso(run.last_s) if run.days else None,
+        first=iso(run.sums.first_s) if run.sums.days else None,
+        last=iso(run.sums.last_s) if run.sums.days else None,
         refused=tuple(sorted(refused, key=lambda row: (-row[1], row[0]))),
-        unknown_fields=tuple(sorted(run.unknown_fields.items())),
+        unknown_fields=tuple(sorted(run.sums.unknown_fields.items())),
         with_content=whole.with_content,
         named_by=tuple(sorted(named_by.items(), key=lambda item: (-item[1], item[0]))),
         unnamed=unnamed,
-        formats=tuple(sorted((name, n) for name, n in run.formats.items() if n)),
-        notes=tuple(sorted(run.notes.items())),
+        formats=tuple(sorted((name, n) for name, n in run.sums.formats.items() if n)),
+        notes=tuple(sorted(run.sums.notes.items())),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -13,10 +13,19 @@ from stepdown.audit.bill import Cost, Counted
 from stepdown.audit.pricing import PICO
 from stepdown.audit.repeats import Repeats
 from stepdown.audit.rules import Rules
-from stepdown.audit.sketch import Distinct, Quantiles, Sample, hash64
+from stepdown.audit.sketch import (
+    Distinct,
+    Floats,
+    Frequencies,
+    Hashes,
+    Ints,
+    Quantiles,
+    Sample,
+)
 from stepdown.core.request import Message
+from stepdown.core.usage_log import Content
 
-Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 TOKENS = (
     "input_tokens",
     "output_tokens",
@@ -46,33 +55,40 @@ class Seen(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """The columns of one step's calls in a batch, as arrays of one length."""
+    """The columns of one step's calls in a batch, as arrays of one length.
+
+    `sessions` are digests, 0 where a call names none. `models`, `rules` and `finish` are names.
+    """
 
     numbers: dict[str, Floats]
-    estimated: NDArray[np.bool_]
-    failed: NDArray[np.bool_]
-    pico: NDArray[np.int64]
-    who: NDArray[np.int64]
+    estimated: Bools
+    failed: Bools
+    pico: Ints
+    who: Ints
     rates: dict[str, Floats]
+    sessions: Hashes
     models: Sequence[str | None]
-    sessions: Sequence[str | None]
     rules: Sequence[str]
     finish: Sequence[str | None]
 
 
 class Looked(Struct, frozen=True):
-    """What the content of one call tells: digests, the answer, names of tools."""
+    """What the content of some calls tells, as columns; digests are 0 where there is none.
 
-    request: int
-    system: int | None
-    answer: str | None
-    offered: tuple[tuple[str, int], ...] = ()
-    called: tuple[str, ...] = ()
-    key: int = 0
-    seen: Seen | None = None
-    failed: bool = False
-    pico: int = 0
-    prefix: tuple[int, int, int] | None = None  # digest, window, what a cache would have saved
+    `request` is all that was asked, `system` the system prompt, `prefix` what a cache would know
+    it by within its time and `prefix_pico` what that would have saved. `keys` choose the sample.
+    `offered` are names and sizes of tools; empty: no call has any.
+    """
+
+    request: Hashes
+    system: Hashes
+    prefix: Hashes
+    prefix_pico: Ints
+    keys: Hashes
+    failed: Bools
+    pico: Ints
+    said: Sequence[Content]
+    offered: Sequence[tuple[tuple[str, int], ...]] = ()
 
 
 class Tally:
@@ -90,14 +106,14 @@ class Tally:
         self.latency, self.input_length, self.output_length = Quantiles(), Quantiles(), Quantiles()
         self.max_tokens = Quantiles()
         self.most_tools = 0
-        self.sample: Sample[Seen] = Sample(rules.sample)
+        self.sample: Sample[Seen] = Sample(rules.sample, rules.sample_chars)
         self.answers: Counter[str] | None = Counter()
         self.repeats = Repeats()
-        self.minutes: Counter[int] = Counter()
+        self.minutes = Frequencies()
         self.offered: Counter[str] = Counter()
         self.offered_bytes: Counter[str] = Counter()
         self.called: Counter[str] = Counter()
-        self.prefixes: dict[tuple[int, int], tuple[int, int]] = {}  # calls, pico
+        self.prefixes = Repeats()
 
     calls: int
     errors: int
@@ -138,35 +154,29 @@ class Tally:
         self.cut += sum(why in ("length", "max_tokens") for why in part.finish)
         self.models.update(model or "unknown" for model in part.models)
         self.named_by.update(part.rules)
-        named = [session for session in part.sessions if session is not None]
+        named = part.sessions[part.sessions > 0]
         self.with_session += len(named)
         self.sessions.extend(named)
         self._money(part)
         self._times(numbers["at_s"])
 
     def look(self, looked: Looked) -> None:
-        """Add what the content of one call tells; the answer of a failed call is no evidence."""
-        self.repeats.add(looked.request, failed=looked.failed, pico=looked.pico)
-        if looked.prefix is not None and len(self.prefixes) < self.rules.most_prefixes:
-            digest, window, pico = looked.prefix
-            seen, saved = self.prefixes.get((digest, window), (0, 0))
-            self.prefixes[digest, window] = (seen + 1, saved + pico)
-        if looked.system is not None:
-            self.prompts.add_hash(looked.system)
+        """Add what the content of calls tells; the answer of a failed call is no evidence."""
+        self.repeats.extend(looked.request, looked.failed, looked.pico)
+        cacheable = looked.prefix > 0
+        if cacheable.any():
+            saved = looked.prefix_pico[cacheable]
+            self.prefixes.extend(looked.prefix[cacheable], np.zeros(len(saved), bool), saved)
+        self.prompts.extend(looked.system[looked.system > 0])
         if looked.offered:
-            self.tools_calls += 1
-            for name, size in looked.offered:
-                self.offered[name] += 1
-                self.offered_bytes[name] += size
-        self.called.update(looked.called)
-        if looked.answer is None:
-            return
-        self.with_content += 1
-        if looked.failed:
-            return
-        self._count_answer(looked.answer)
-        if looked.seen is not None and self.sample.wants(looked.key):
-            self.sample.add(looked.key, looked.seen)
+            self._tools(looked)
+        answers = [said.answer for said in looked.said]
+        self.with_content += len(answers) - answers.count(None)
+        well = (~looked.failed).tolist()
+        self._count_answers(
+            [a for a, good in zip(answers, well, strict=True) if good and a is not None]
+        )
+        self._keep(looked)
 
     def merge(self, other: Tally) -> None:
         """Add the other step's sums to this one's."""
@@ -175,17 +185,22 @@ class Tally:
         self.most_tools = max(self.most_tools, other.most_tools)
         for name, sums in other.tokens.items():
             self.tokens[name] = [a + b for a, b in zip(self.tokens[name], sums, strict=True)]
-        for name in ("who", "models", "named_by", "minutes", "offered", "offered_bytes", "called"):
+        for name in ("who", "models", "named_by", "offered", "offered_bytes", "called"):
             getattr(self, name).update(getattr(other, name))
         for name in (
             "sessions", "prompts", "sample", "latency", "input_length", "output_length",
-            "max_tokens", "repeats",
+            "max_tokens", "repeats", "prefixes", "minutes",
         ):  # fmt: skip
             getattr(self, name).merge(getattr(other, name))
-        for key, (seen, pico) in other.prefixes.items():
-            mine = self.prefixes.get(key, (0, 0))
-            self.prefixes[key] = (mine[0] + seen, mine[1] + pico)
         self._merge_answers(other.answers)
+
+    def under(self, places: Mapping[int, int]) -> Tally:
+        """Return the tally with the places of another list of who said what a call cost."""
+        who: Counter[int] = Counter()
+        for place, count in self.who.items():
+            who[places[place]] += count
+        self.who = who
+        return self
 
     def counted(self, name: str) -> Counted:
         """Return a sum of tokens as a value."""
@@ -202,7 +217,7 @@ class Tally:
         ordered = dict(sorted(by_basis.items()))
         return Cost(usd, ordered, self.cost_unknown, tuple(sorted(sources)))
 
-    def _tokens(self, name: str, values: Floats, estimated: NDArray[np.bool_]) -> None:
+    def _tokens(self, name: str, values: Floats, estimated: Bools) -> None:
         known = np.isfinite(values)
         sums = self.tokens[name]
         sums[0] += int(values[known].sum())
@@ -222,17 +237,38 @@ class Tally:
 
     def _times(self, at_s: Floats) -> None:
         known = at_s[np.isfinite(at_s)]
-        self.minutes.update(dict(enumerate_counts(np.floor(known / 60).astype(np.int64))))
+        self.minutes.extend(np.floor(known / 60).astype(np.int64))
         hours = np.floor(known / 3600) % 24
         self.night += int((hours < 5).sum())
 
-    def _count_answer(self, answer: str) -> None:
-        if self.answers is None:
+    def _tools(self, looked: Looked) -> None:
+        for offered, calls in Counter(looked.offered).items():
+            self.tools_calls += calls if offered else 0
+            for name, size in offered:
+                self.offered[name] += calls
+                self.offered_bytes[name] += calls * size
+        for said in looked.said:
+            if said.called:
+                self.called.update(said.called)
+
+    def _keep(self, looked: Looked) -> None:
+        """Keep a sample of the calls that ended well."""
+        low = np.flatnonzero(~looked.failed & (looked.keys <= np.uint64(self.sample.below - 1)))
+        for row in low.tolist():
+            said, key = looked.said[row], int(looked.keys[row])
+            if said.answer is None or not self.sample.wants(key):
+                continue
+            messages = said.messages or ()
+            size = len(said.answer) + sum(len(message.text) for message in messages)
+            self.sample.add(key, Seen(messages, said.answer, len(said.tools)), size)
+
+    def _count_answers(self, answers: Sequence[str]) -> None:
+        if self.answers is None or not answers:
             return
-        if len(answer) > self.rules.answer_chars:
+        if max(map(len, answers)) > self.rules.answer_chars:
             self.answers = None
             return
-        self.answers[answer] += 1
+        self.answers.update(answers)
         if len(self.answers) > self.rules.distinct_answers:
             self.answers = None
 
@@ -245,7 +281,7 @@ class Tally:
             self.answers = None
 
 
-def enumerate_counts(values: NDArray[np.int64]) -> list[tuple[int, int]]:
+def enumerate_counts(values: Ints) -> list[tuple[int, int]]:
     """Return each value with how often it stands there."""
     distinct, counts = np.unique(values, return_counts=True)
     return list(zip(distinct.tolist(), counts.tolist(), strict=True))
@@ -254,8 +290,3 @@ def enumerate_counts(values: NDArray[np.int64]) -> list[tuple[int, int]]:
 def _pico(usd_million: Floats) -> int:
     """Return tokens times dollars a million tokens as whole 1e-12 dollars."""
     return int(np.rint(np.nan_to_num(usd_million) * (PICO // 10**6)).astype(np.int64).sum())
-
-
-def request_hash(*parts: str) -> int:
-    """Return the digest of a request."""
-    return hash64("\0".join(parts))

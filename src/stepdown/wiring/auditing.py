@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -34,12 +35,26 @@ def run(
     `step` names every call; `columns` maps our fields to the columns of a table; `named` holds the
     names that the team gave to steps; `own` are prices that stand before the list.
     """
-    batches = batches_of(files, step=step, columns=columns, watch=watch)
-    return report_on(batches if named is None else named.over(batches), today=today, own=own)
+
+    def read(by: Named | None) -> Iterator[Batch]:
+        batches = batches_of(logs, step=step, columns=columns, watch=watch)
+        return batches if by is None else by.over(batches)
+
+    with tempfile.TemporaryDirectory() as folder:
+        logs = [_twice(log, Path(folder) / str(n)) for n, log in enumerate(files)]
+        again = None if named is None else Named(named.rules)
+        return audit(
+            read(named), Book(today, own), estimate=estimate_tokens, again=lambda: read(again)
+        )
 
 
 def report_on(
-    batches: Iterable[Batch], *, today: date, own: OwnPrices | None = None
+    read: Callable[[], Iterable[Batch]], *, today: date, own: OwnPrices | None = None
 ) -> AuditReport:
-    """Return the audit of batches."""
-    return audit(batches, Book(today, own), estimate=estimate_tokens)
+    """Return the audit of batches that can be read more than once."""
+    return audit(read(), Book(today, own), estimate=estimate_tokens, again=read)
+
+
+def _twice(log: Source | Path, where: Path) -> Source | Path:
+    """Return a log that can be read twice; a stream is kept in a file, packed as it is."""
+    return log.kept(where) if isinstance(log, Source) and log.path is None else log

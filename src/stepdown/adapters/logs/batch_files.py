@@ -10,7 +10,6 @@ Traps: both vendors write results in any order, and callers use one `custom_id` 
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,7 @@ from stepdown.adapters.logs.reading import BATCH_ROWS, Reading, values
 from stepdown.adapters.logs.records import first_objects
 from stepdown.adapters.logs.rows import Row
 from stepdown.adapters.logs.said import content_of
-from stepdown.adapters.logs.source import Source
+from stepdown.adapters.logs.source import Source, reopenable
 from stepdown.adapters.logs.wire import WireRequest, WireResponse, error_kind
 from stepdown.core.call_columns import Batch
 from stepdown.core.usage_log import Content
@@ -99,7 +98,7 @@ class BatchFiles:
         Requests wait in a temporary database on disk, so memory is bounded.
         """
         with tempfile.TemporaryDirectory() as folder, closing(_Requests()) as asked:
-            again = [_reopenable(log, Path(folder) / str(n)) for n, log in enumerate(logs)]
+            again = [reopenable(log, Path(folder) / str(n)) for n, log in enumerate(logs)]
             for number, log in enumerate(again):
                 self._keep(log, number, asked)
             for number, log in enumerate(again):
@@ -222,15 +221,6 @@ class _Requests:
             self._flush()
             self._data.execute("CREATE INDEX by_id ON asked (id)")
             self._indexed = True
-
-
-def _reopenable(log: Log, where: Path) -> Log:
-    """Return a log that can be read twice; a stream is kept in a temporary file."""
-    if log.path is not None:
-        return log
-    with log.open() as stream, where.open("wb") as copy:
-        shutil.copyfileobj(stream, copy)
-    return Source(log.name, where)
 
 
 def _answered(line: _Line) -> WireResponse | None:

@@ -5,7 +5,8 @@ A call that no rule names is left without a step: the audit clusters those by th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from stepdown.adapters.logs.rows import Row
@@ -25,12 +26,6 @@ SESSION_KEYS = (
     "request_group",
 )
 USER_KEYS = ("user_id", "user", "end_user", "customer_id")
-# Most calls have none of a rule's keys, and a set tells that at once.
-_SETS: dict[tuple[str, ...], frozenset[str]] = {
-    keys: frozenset(keys)
-    for keys in (STEP_KEYS, NAME_KEYS, _SURE_NAME_KEYS, SESSION_KEYS, USER_KEYS)
-}
-
 Fields = Mapping[str, Any]
 
 
@@ -92,17 +87,20 @@ def _plain(name: str) -> str:
     return low.replace("-", "_")
 
 
-def _first(fields: list[Fields], keys: tuple[str, ...], rule: str) -> tuple[str, str] | None:
-    any_of = _SETS[keys]
-    fields = [field for field in fields if not any_of.isdisjoint(field)]
-    if not fields:
-        return None
-    for key in keys:
-        for field in fields:
-            value = field.get(key)
-            if isinstance(value, str | int) and value != "":
-                return str(value), f"{rule} {key}"
+def _first(fields: Sequence[Fields], keys: tuple[str, ...], rule: str) -> tuple[str, str] | None:
+    for place, key in _places(tuple([tuple(field) for field in fields]), keys):
+        value = fields[place][key]
+        if isinstance(value, str | int) and value != "":
+            return str(value), f"{rule} {key}"
     return None
+
+
+@lru_cache(maxsize=512)
+def _places(
+    shape: tuple[tuple[str, ...], ...], keys: tuple[str, ...]
+) -> tuple[tuple[int, str], ...]:
+    """Return where which of the keys stand, in their order; the calls of a log are much alike."""
+    return tuple((place, key) for key in keys for place, field in enumerate(shape) if key in field)
 
 
 def _tagged(tags: list[str]) -> tuple[str, str] | None:

@@ -191,7 +191,9 @@ def _id(told: _Row, answered: WireResponse | None) -> str | None:
     return None if found is None else str(found)
 
 
-def _own(told: _Row) -> dict[str, Any]:
+def _own(told: _Row) -> dict[str, Any] | None:
+    if told.step is told.task is told.message_id is told.session_id is None:
+        return None  # nearly every line
     found = {
         "step": told.step,
         "task": told.task,

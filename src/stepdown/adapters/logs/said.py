@@ -17,6 +17,7 @@ from stepdown.core.request import ImagePart, Message, TextPart, ToolCall
 from stepdown.core.usage_log import Content
 
 Part = TextPart | ImagePart
+_PLAIN_ROLES = ("system", "user", "assistant")
 ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "developer": "system"}
 
 
@@ -24,8 +25,7 @@ def content_of(request: Any, response: Any, metadata: Mapping[str, Any] | None =
     """Return what a request and its response say; each is a body of any of the wires."""
     asked = unpacked(request)
     asked = asked if isinstance(asked, dict) else {"messages": asked}
-    answered = unpacked(response)
-    said = answer_message(answered)
+    said = answer_message(response)
     return Content(
         messages=messages_of(_conversation(asked), _system(asked)),
         answer=answer_text(said),
@@ -56,8 +56,11 @@ def messages_of(value: Any, system: Any = None) -> tuple[Message, ...] | None:
         return (*before, Message("user", said))
     if isinstance(said, dict):
         said = said.get("messages", [said])
-    rows = [row for row in said if isinstance(row, str | dict)] if isinstance(said, list) else []
-    return (*before, *(message for row in rows for message in _messages(row)))
+    found = list(before)
+    for row in said if isinstance(said, list) else ():
+        if isinstance(row, str | dict):
+            found += _messages(row)
+    return tuple(found)
 
 
 def answer_message(value: Any) -> Message | None:
@@ -106,7 +109,11 @@ def schema_of(asked: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def first_of(value: Mapping[str, Any], *names: str) -> Any:
     """Return the first of some keys that holds anything."""
-    return next((value[name] for name in names if value.get(name) not in (None, "", [])), None)
+    for name in names:
+        found = value.get(name)
+        if found is not None and found not in ("", []):
+            return found
+    return None
 
 
 def _conversation(asked: Mapping[str, Any]) -> Any:
@@ -120,7 +127,8 @@ def _system(asked: Mapping[str, Any]) -> Any:
 
 def _messages(row: Any) -> Iterable[Message]:
     if isinstance(row, dict) and len(row) == 2 and isinstance(row.get("content"), str):
-        return (Message(_role(row), row["content"]),)  # nearly every message
+        role = row.get("role")  # nearly every message
+        return (Message(role if role in _PLAIN_ROLES else _role(row), row["content"]),)
     if isinstance(row, str):
         return (Message("user", row),)
     kind = row.get("type")
@@ -293,8 +301,22 @@ def _from_body(body: Mapping[str, Any]) -> Message | None:
 def _from_choice(choice: Mapping[str, Any]) -> Message | None:
     made = choice.get("message")
     if isinstance(made, dict):
+        if _is_plain(made):  # nearly every answer
+            return Message("assistant", made["content"])
         return next(iter(_whole_message({"role": "assistant", **made})), None)
     return Message("assistant", choice["text"]) if isinstance(choice.get("text"), str) else None
+
+
+def _is_plain(made: Mapping[str, Any]) -> bool:
+    """Tell whether a message is the assistant's, with text and no calls or name."""
+    return (
+        isinstance(made.get("content"), str)
+        and made.get("role", "assistant") == "assistant"
+        and not made.get("tool_calls")
+        and not made.get("function_call")
+        and made.get("name") is None
+        and made.get("tool_call_id") is None
+    )
 
 
 def _from_message(body: Mapping[str, Any]) -> Message | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,15 @@ UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 class Source:
     """A log that can be opened: a path many times, a stream once (its head may be looked at)."""
 
-    def __init__(self, name: str, path: Path | None, stream: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path | None,
+        stream: IO[bytes] | None = None,
+        shown: str | None = None,
+    ) -> None:
         self.name = name
+        self._shown = shown or (name if path is None else str(path))
         self.path = path
         self._stream = stream
         self._counted: _Counted | None = None
@@ -47,7 +55,7 @@ class Source:
         return cls("standard input", None, stream)
 
     def __str__(self) -> str:
-        return self.name if self.path is None else str(self.path)
+        return self._shown
 
     @property
     def position(self) -> int:
@@ -82,6 +90,16 @@ class Source:
         rest, self._opened = self._opened, None
         return cast("IO[bytes]", io.BufferedReader(_Chained(self._head or b"", rest)))
 
+    def kept(self, where: Path) -> Source:
+        """Return a stream that nobody looked at as a file, packed as it is.
+
+        Raises:
+            DataError: it cannot be read or kept.
+        """
+        with self._translated(), where.open("wb") as copy:
+            shutil.copyfileobj(cast("IO[bytes]", self._stream), copy, 1 << 20)
+        return Source(self.name, where, shown=self.name)
+
     def _look(self) -> bytes:
         if self.path is not None:
             with self._unpacked(self.path.open("rb")) as stream:
@@ -106,6 +124,15 @@ class Source:
 
     def _translated(self) -> _Translated:
         return _Translated(str(self))
+
+
+def reopenable(log: Log, where: Path) -> Log:
+    """Return a log that can be read more than once; a stream is kept in a file, unpacked."""
+    if log.path is not None:
+        return log
+    with log.open() as stream, where.open("wb") as copy:
+        shutil.copyfileobj(stream, copy)
+    return Source(log.name, where)
 
 
 class _Translated:
