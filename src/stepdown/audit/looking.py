@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 
 from stepdown.audit.cluster import Form, form_of
+from stepdown.audit.prefixes import Prompt, borders_of
 from stepdown.audit.rules import Rules
-from stepdown.audit.sketch import Floats, Hashes, Ints, hash64, hashes64
+from stepdown.audit.sketch import Floats, Hashes, hash64, hashes64
 from stepdown.audit.tally import Looked, Part
 from stepdown.core.call_columns import Batch
 from stepdown.core.digest import digest
@@ -19,35 +20,25 @@ Estimate = Callable[[str], int]
 Offered = tuple[tuple[str, int], ...]
 _SYSTEM = frozenset(("system", "developer"))
 _MOST_KEPT, _MOST_CHARS = 4096, 16_000_000
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # spreads the windows of one prompt (Knuth's golden ratio)
 
 
 class Prompts:
     """Digests of system prompts and sizes of tools: both repeat, so each is worked out once."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int]] = {}
-        self._prefixes: dict[tuple[str, str, str], int] = {}
+        self._known: dict[str, int] = {}
         self._tools: dict[tuple[str, float], Offered] = {}
         self._chars = 0
 
-    def of(self, system: str) -> tuple[int, int]:
-        """Return the digest of a system prompt and its size in bytes."""
+    def of(self, system: str) -> int:
+        """Return the digest of a system prompt, 0 where there is none."""
+        if not system:
+            return 0
         found = self._known.get(system)
         if found is None:
             self._make_room(system)
-            size = len(system.encode("utf-8", "replace"))
-            found = self._known[system] = (_sure(hash64(system)), size)
+            found = self._known[system] = hash64(system) or 1
         return found
-
-    def prefix(self, model: str, tools: str, system: str) -> int:
-        """Return the digest of what a cache would know a prompt by."""
-        key = (model, tools, system)
-        if key not in self._prefixes:
-            if len(self._prefixes) >= _MOST_KEPT:
-                self._prefixes.clear()
-            self._prefixes[key] = hash64("\0".join(key))
-        return self._prefixes[key]
 
     def offered(self, said: Content, names: str | None, size: float) -> Offered:
         """Return the names and sizes of the tools of a call.
@@ -68,7 +59,6 @@ class Prompts:
         self._chars += len(system)
         if len(self._known) >= _MOST_KEPT or self._chars > _MOST_CHARS:
             self._known.clear()
-            self._prefixes.clear()
             self._chars = len(system)
 
 
@@ -88,15 +78,14 @@ def look(
     offered = _offered(batch, said, said_in, prompts)
     tools = ["\0".join([name for name, _ in told]) if told else "" for told in offered]
     systems, requests = _asked(said, models, tools)
-    known = [prompts.of(system) if system else (0, 0) for system in systems]
-    saves = _saves(whole)[at]
-    prefix = _Prefixes(systems, models, tools, np.array([size for _, size in known], dtype=float))
-    digests, pico = prefix.at(whole.numbers["at_s"][at], saves, prompts, rules)
+    sent = [
+        Prompt(model, offer, sum(size for _, size in told), [m.text for m in one.messages or ()])
+        for model, offer, told, one in zip(models, tools, offered, said, strict=True)
+    ]
     return Looked(
         request=hashes64(requests),
-        system=np.array([key for key, _ in known], dtype=np.uint64),
-        prefix=digests,
-        prefix_pico=pico,
+        system=np.array([prompts.of(system) for system in systems], dtype=np.uint64),
+        borders=borders_of(sent, whole.numbers["at_s"][at], _saves(whole)[at], rules),
         keys=keys_of(batch, contents, said_in),
         failed=whole.failed[at],
         pico=whole.pico[at],
@@ -178,31 +167,3 @@ def _saves(whole: Part) -> Floats:
     """Return the dollars a million tokens that a cached prefix saves, 0 where one was cached."""
     found = np.nan_to_num(whole.rates["input"] - whole.rates["cached"])
     return np.where(np.nan_to_num(whole.numbers["cached_tokens"]) > 0, 0.0, found)
-
-
-class _Prefixes:
-    """The beginnings of prompts that a cache might know."""
-
-    def __init__(
-        self, systems: Sequence[str], models: Sequence[str], tools: Sequence[str], sizes: Floats
-    ) -> None:
-        self.parts, self.sizes = (models, tools, systems), sizes
-
-    def at(
-        self, at_s: Floats, saves: Floats, prompts: Prompts, rules: Rules
-    ) -> tuple[Hashes, Ints]:
-        """Return digests with their window of time (0: not long enough) and what each saves."""
-        tokens = self.sizes / rules.bytes_per_token
-        good = (tokens >= rules.cache_tokens) & np.isfinite(at_s) & (saves > 0)
-        found = np.zeros(len(tokens), dtype=np.uint64)
-        rows = np.flatnonzero(good)
-        models, tools, systems = self.parts
-        told = [prompts.prefix(models[row], tools[row], systems[row]) for row in rows.tolist()]
-        windows = np.floor(at_s[rows] / rules.cache_s).astype(np.uint64)
-        found[rows] = np.array(told, dtype=np.uint64) ^ (windows * _ODD)
-        pico = np.where(good, np.rint(tokens * np.where(good, saves, 0.0) * 1e6), 0.0)
-        return found, pico.astype(np.int64)
-
-
-def _sure(key: int) -> int:
-    return key or 1  # 0 is "none"

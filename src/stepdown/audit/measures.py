@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from stepdown.audit.bill import KindOfWork, Measure
+from stepdown.audit.prefixes import least_tokens
 from stepdown.audit.pricing import PICO
 from stepdown.audit.rules import Rules
 from stepdown.audit.tally import Tally
@@ -54,9 +55,10 @@ def _duplicates(name: str, tally: Tally) -> Iterator[Measure]:
 
 
 def _caching(name: str, tally: Tally, rules: Rules) -> Iterator[Measure]:
-    calls, pico = tally.prefixes.duplicates, tally.prefixes.duplicates_pico
-    if calls:
-        about = "" if tally.prefixes.exact else "about "
+    calls, pico = tally.prefixed.duplicates, tally.prefixes.duplicates_pico
+    if calls and pico:
+        about = "" if tally.prefixed.exact and tally.prefixes.exact else "about "
+        least = min(least_tokens(model, rules) for model in tally.models)
         yield Measure(
             kind="caching",
             step=name,
@@ -64,13 +66,13 @@ def _caching(name: str, tally: Tally, rules: Rules) -> Iterator[Measure]:
             low_usd=pico / PICO / 2,
             high_usd=pico / PICO,
             evidence=(
-                f"{about}{calls:,} calls repeat a system prompt of {rules.cache_tokens:,} tokens "
-                f"or more within the same {rules.cache_s // 60} minutes, and read nothing from "
-                "a cache"
+                f"{about}{calls:,} calls begin as an earlier one of the same "
+                f"{rules.cache_s // 60} minutes, for {least:,} tokens or more (the least that is "
+                "cached), and read nothing from a cache"
             ),
             assumes=(
-                "high: each repeat is read at the list price of cached tokens; low: half of them, "
-                "for misses and what writing to the cache costs"
+                "high: each longest common beginning is read at the list price of cached tokens; "
+                "low: half of them, for misses and what writing to the cache costs"
             ),
         )
 

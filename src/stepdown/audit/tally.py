@@ -10,6 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from stepdown.audit.bill import Cost, Counted
+from stepdown.audit.prefixes import Borders
 from stepdown.audit.pricing import PICO
 from stepdown.audit.repeats import Repeats
 from stepdown.audit.rules import Rules
@@ -75,15 +76,14 @@ class Part(Struct, frozen=True):
 class Looked(Struct, frozen=True):
     """What the content of some calls tells, as columns; digests are 0 where there is none.
 
-    `request` is all that was asked, `system` the system prompt, `prefix` what a cache would know
-    it by within its time and `prefix_pico` what that would have saved. `keys` choose the sample.
-    `offered` are names and sizes of tools; empty: no call has any.
+    `request` is all that was asked, `system` the system prompt, `borders` what a cache would know
+    a prompt by. `keys` choose the sample. `offered` are names and sizes of
+    tools; empty: no call has any.
     """
 
     request: Hashes
     system: Hashes
-    prefix: Hashes
-    prefix_pico: Ints
+    borders: Borders
     keys: Hashes
     failed: Bools
     pico: Ints
@@ -113,7 +113,7 @@ class Tally:
         self.offered: Counter[str] = Counter()
         self.offered_bytes: Counter[str] = Counter()
         self.called: Counter[str] = Counter()
-        self.prefixes = Repeats()
+        self.prefixes, self.prefixed = Repeats(), Repeats()  # borders of prompts; calls with any
 
     calls: int
     errors: int
@@ -163,10 +163,8 @@ class Tally:
     def look(self, looked: Looked) -> None:
         """Add what the content of calls tells; the answer of a failed call is no evidence."""
         self.repeats.extend(looked.request, looked.failed, looked.pico)
-        cacheable = looked.prefix > 0
-        if cacheable.any():
-            saved = looked.prefix_pico[cacheable]
-            self.prefixes.extend(looked.prefix[cacheable], np.zeros(len(saved), bool), saved)
+        _again(self.prefixes, looked.borders.digests, looked.borders.pico)
+        _again(self.prefixed, looked.borders.first, np.zeros(len(looked.borders.first), np.int64))
         self.prompts.extend(looked.system[looked.system > 0])
         if looked.offered:
             self._tools(looked)
@@ -189,7 +187,7 @@ class Tally:
             getattr(self, name).update(getattr(other, name))
         for name in (
             "sessions", "prompts", "sample", "latency", "input_length", "output_length",
-            "max_tokens", "repeats", "prefixes", "minutes",
+            "max_tokens", "repeats", "prefixes", "prefixed", "minutes",
         ):  # fmt: skip
             getattr(self, name).merge(getattr(other, name))
         self._merge_answers(other.answers)
@@ -279,6 +277,10 @@ class Tally:
         self.answers.update(other)
         if len(self.answers) > self.rules.distinct_answers:
             self.answers = None
+
+
+def _again(repeats: Repeats, digests: Hashes, pico: Ints) -> None:
+    repeats.extend(digests, np.zeros(len(digests), bool), pico)
 
 
 def enumerate_counts(values: Ints) -> list[tuple[int, int]]:
