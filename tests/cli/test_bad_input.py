@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tiny_project import TOML, envelope, rows, stepdown, write_jsonl
 
+from stepdown.wiring.registry import Registry
+
 LOG = '{"step": "a", "model": "gpt-4o-mini", "input_tokens": 10, "output_tokens": 2}\n'
 
 
@@ -207,10 +209,28 @@ def test_a_lock_is_stale_when_the_recording_changed(certified: Path) -> None:
     assert "stale for the task 'topic': the tier 'frontier' was sha256:" in text
 
 
-def test_a_lock_is_stale_when_the_expert_was_trained_again_on_other_rows(certified: Path) -> None:
-    lines = (certified / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    (certified / "rows.jsonl").write_text("\n".join(lines[:-20]), encoding="utf-8")
-    assert stepdown("train", "-p", certified, "--yes").exit_code == 0
+def _train_on_other_rows(folder: Path) -> None:
+    lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "rows.jsonl").write_text("\n".join(lines[:-20]), encoding="utf-8")
+    assert stepdown("train", "-p", folder, "--yes").exit_code == 0
+
+
+def test_what_is_trained_again_waits_for_a_certificate_and_the_locked_one_answers(
+    certified: Path,
+) -> None:
+    _train_on_other_rows(certified)
+    assert stepdown("ask", "topic", "hello", "-p", certified).exit_code == 0
+    checked = stepdown("eval", "check", "-p", certified)
+    assert checked.exit_code == 2
+    assert "the tier 'expert' was" in checked.output
+
+
+def test_a_lock_is_stale_when_the_expert_that_it_pins_is_registered_no_more(
+    certified: Path,
+) -> None:
+    _train_on_other_rows(certified)
+    registry = Registry(certified / "models")
+    registry.remove(next(a for a in registry.all() if a.state == "retired"), "ann")
     assert "the tier 'expert' was sha256:" in said(stepdown("serve", "-p", certified))
 
 

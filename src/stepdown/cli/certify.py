@@ -201,6 +201,7 @@ def _of_project(
 ) -> None:
     from stepdown.wiring import certifying
     from stepdown.wiring.certified import as_data, document
+    from stepdown.wiring.pinning import pin_certified
     from stepdown.wiring.pipeline_report import pipeline_data
     from stepdown.wiring.reporting import save_certified
 
@@ -209,6 +210,9 @@ def _of_project(
     with Watching(talk.err) as watch:
         asyncio.run(_run(workspace, tasks, table, relook, watch, found, together))
     certifying.write(workspace, [*found, *(step for one in together for step in one.steps)])
+    names = [one.task.name for one in [*found, *(step for one in together for step in one.steps)]]
+    for said in asyncio.run(pin_certified(workspace, names)):
+        talk.say(said)
     report = document(workspace, found, together)
     save_certified(workspace.project, report)
     data, lock = [as_data(one) for one in found], workspace.project.lock_path

@@ -37,6 +37,7 @@ from stepdown.cli import (
     serve_status,
     steps,
     train,
+    verify,
 )
 
 LOOP = "The loop"
@@ -80,6 +81,7 @@ VERBS = (
     ("eval show", SETS, eval_show.eval_show),
     ("eval check", SETS, eval_check.eval_check),
     ("certify plan", SETS, certify_plan.certify_plan),
+    ("verify", SETS, verify.verify),
     ("label", SETS, label.label),
     ("outcomes", SETS, outcomes.outcomes),
     ("replay", SETS, replay.replay),

@@ -136,7 +136,10 @@ def _start(workspace: Workspace, said: list[str], *, shadow: bool) -> dict[str, 
 
 def _say_tasks(talk: Session, workspace: Workspace, tasks: Any) -> None:
     from stepdown.wiring.exposing import path_of, read_spoken
+    from stepdown.wiring.lifecycle import waiting
 
+    for said in waiting(workspace):
+        talk.say(said)
     told = read_spoken(path_of(workspace.project)).tasks
     for name, state in tasks.items():
         tiers = " > ".join(state["tiers"])

@@ -98,6 +98,7 @@ async def _run(
     asks: Any,
     minutes: float | None,
 ) -> list[tuple[Gathered, list[Trained]]]:
+    from stepdown.wiring.pinning import pin_artifact
     from stepdown.wiring.training import run, settle
     from stepdown.wiring.training_set import gather
 
@@ -112,7 +113,10 @@ async def _run(
                 finished = await run(
                     workspace, want, gathered, seconds=seconds, step=watch.step, watch=watch
                 )
-                mine.append(settle(workspace, finished, promote=asks(workspace, finished)))
+                done = settle(workspace, finished, promote=asks(workspace, finished))
+                if done.artifact is not None:
+                    await pin_artifact(workspace, done.artifact)
+                mine.append(done)
             found.append((gathered, mine))
     finally:
         await workspace.aclose()

@@ -47,3 +47,13 @@ def keeps_time(model: Model) -> bool:
     layer.
     """
     return getattr(model, "keeps_time", False) is True
+
+
+def steady(model: Model) -> Model:
+    """Return a model that answers alike whatever it was asked before; itself where it does so.
+
+    A runtime that keeps prompts rounds otherwise after other prompts; such a model has `steady()`,
+    which returns a twin that keeps none. Who asks for a twin closes it.
+    """
+    twin = getattr(model, "steady", None)
+    return model if twin is None else twin()

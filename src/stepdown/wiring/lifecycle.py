@@ -118,6 +118,21 @@ def notes_on(workspace: Workspace, now: Artifact) -> tuple[str, ...]:
     return (CERTIFY.format(task=now.task),)
 
 
+def waiting(workspace: Workspace) -> tuple[str, ...]:
+    """Return, for each locked tier with another artifact promoted since, what to do about it."""
+    shelf, found = workspace.models.registry.shelf(), []
+    for name, task in workspace.lock().tasks.items():
+        for tier, locked in task.tiers.items():
+            now = shelf.promoted(name, tier)
+            pinned = shelf.with_digest(name, tier, locked.digest)
+            if now is not None and pinned is not None and now.digest != pinned.digest:
+                found.append(
+                    f"{name}: {tier} answers with {pinned.short}, which was certified; {now.short} "
+                    f"is promoted since. Run `stepdown certify {name}` to serve it."
+                )
+    return tuple(found)
+
+
 def _note(workspace: Workspace, now: Artifact, before: Artifact | None, by: str) -> None:
     """Write the change into the ledger too, where there is one."""
     if not workspace.ledger_path.exists():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from stepdown.adapters.models.forbidden import ForbiddenModel
 from stepdown.config.project import Project
+from stepdown.core.artifact import Artifact
+from stepdown.core.lock import Lock
 from stepdown.core.task import Task, within
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
@@ -47,6 +49,7 @@ class ModelShop:
         self._encoders: dict[str, Encoder] = {}
         self._embedders: dict[str, Embedder] = {}
         self._lent: frozenset[int] = frozenset()
+        self._pins: dict[tuple[str, str], str] = {}
 
     @cached_property
     def registry(self) -> Registry:
@@ -164,7 +167,7 @@ class ModelShop:
 
         if not any(tier.adapter in one.adapters for one in RECIPES.values()):
             return None
-        artifact = self.registry.promoted(task.name, tier.name)
+        artifact = self.artifact(task.name, tier.name)
         if artifact is None and mute(tier):
             raise ConfigError(
                 f"Nothing was trained for the tier {tier.name!r} of the task {task.name!r}.",
@@ -174,6 +177,19 @@ class ModelShop:
             return None
         path = self.registry.folder / artifact.file
         return self.made(task, tier, recipe_of(artifact.recipe), path, artifact.digest)
+
+    def artifact(self, task: str, tier: str) -> Artifact | None:
+        """Return what answers: what the lock pins where it was told, else what is promoted."""
+        shelf = self.registry.shelf()
+        pinned = shelf.with_digest(task, tier, self._pins.get((task, tier)))
+        return pinned or shelf.promoted(task, tier)
+
+    def pin(self, lock: Lock) -> None:
+        """Answer with the artifacts that a lock was certified with, whatever was promoted since."""
+        for name, task in lock.tasks.items():
+            for tier, locked in task.tiers.items():
+                self._pins[name, tier] = locked.digest
+                self._built.pop((name, tier), None)
 
     def made(self, task: Task, tier: Tier, recipe: str, path: Path, digest: str) -> Model:
         """Open what a recipe made for a tier, registered or not; the file must have the digest.

@@ -53,10 +53,12 @@ def register(
         n=proof.score.n or 0,
         size_bytes=size_of(path),
         state="promoted" if promote else "candidate",
+        latency_p50_s=proof.p50_s.value,
+        latency_n=proof.p50_s.n or 0,
     )
-    registry.add(artifact)
+    registered = registry.add(artifact)
     workspace.models.forget(task, tier.name)
-    return artifact
+    return registered
 
 
 def _moved(made: Made, folder: Path, task: Task, tier: Tier) -> Path:

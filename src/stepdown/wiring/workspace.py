@@ -339,8 +339,8 @@ class Workspace:
         """Return what the lock says of each tier of a task, with digests taken now."""
         return {name: self._locked_tier(task, name) for name in task.tiers}
 
-    def _digest_of(self, task: Task, name: str) -> str:
-        """Digest of what answers a task at a tier; an encoder is a model for embed tasks only."""
+    def tier_digest(self, task: Task, name: str) -> str:
+        """Return the digest of what answers a task at a tier; encoders answer embed tasks alone."""
         embeds = task.kind == "embed" and self.tiers[name].adapter in EMBEDDING
         return (self.models.embedder(name) if embeds else self.model(task, name)).digest
 
@@ -348,7 +348,7 @@ class Workspace:
         tier = self.tiers[name]
         return LockedTier(
             model=tier.model,
-            digest=self._digest_of(task, name),
+            digest=self.tier_digest(task, name),
             place=tier.place,
             price_basis=tier.price.basis,
             price_source=tier.price.source,

@@ -123,6 +123,13 @@ class LlamaModel:
         finally:
             job.cancel()
 
+    def steady(self) -> LlamaModel:
+        """Return a twin that reads every prompt anew; a model that does so already is its own."""
+        if self._settings.pinned:
+            return self
+        settings = msgspec.structs.replace(self._settings, pinned=True)
+        return LlamaModel(self._path, name=self._name, settings=settings, clock=self._clock)
+
     async def aclose(self) -> None:
         """Let the running call finish, then free memory, thread and socket."""
         await self._worker.close(self._unload)

@@ -1,0 +1,45 @@
+"""Pin suites when they mean most: when an artifact is registered, and when a tier is locked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stepdown.core.artifact import Artifact
+from stepdown.core.suite import Suite
+from stepdown.errors import ConfigError, DataError, WeightsError
+from stepdown.wiring.artifact_files import problems_of
+from stepdown.wiring.suites import INPUTS, pin, pin_locked, pinnable, suite_of
+from stepdown.wiring.verifying import opened
+from stepdown.wiring.workspace import Workspace
+
+
+async def pin_artifact(workspace: Workspace, artifact: Artifact, n: int = INPUTS) -> Suite | None:
+    """Pin what an artifact answers to some train rows; None where it has a suite or needs none."""
+    registry = workspace.models.registry
+    if artifact.task not in workspace.project.tasks or artifact.tier not in workspace.tiers:
+        return None
+    task = workspace.project.task(artifact.task)
+    known = suite_of(workspace, artifact.task, artifact.tier, artifact.digest)
+    if known is not None or not pinnable(workspace, task, artifact.tier):
+        return None
+    if problems_of(registry.folder, artifact):
+        return None  # a damaged file must not become the measure
+    try:
+        model = opened(workspace, artifact)
+    except (ConfigError, WeightsError):
+        return None
+    try:
+        return await pin(workspace, task, artifact.tier, model, n)
+    finally:
+        await model.aclose()
+
+
+async def pin_certified(workspace: Workspace, tasks: Sequence[str]) -> tuple[str, ...]:
+    """Pin the tiers of tasks that were just locked; return what to tell, a sentence for each."""
+    try:
+        suites = await pin_locked(workspace, tasks)
+    except DataError as error:
+        return (f"No regression suite was pinned: {error.message}",)
+    finally:
+        await workspace.aclose()
+    return tuple(f"Pinned {len(one.rows)} inputs of {one.task} {one.tier}" for one in suites)
