@@ -39,6 +39,12 @@ class TrainingWatch:
         """Show how far the eval is."""
         self._eval(seen)
 
+    def pause(self) -> None:
+        """Take what is drawn away; the next progress draws anew."""
+        self._eval.__exit__(None, None, None)
+        self._eval = Watching(self._console, self._clock)
+        self._eval.__enter__()
+
     def about(self, task: str, tier: str) -> None:
         """Say whose training the next steps are of."""
         self._name, self._stage = f"{task} {tier}", ""

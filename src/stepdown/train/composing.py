@@ -6,7 +6,7 @@ It is told which examples are near-duplicates and which belong together; it comp
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -61,7 +61,7 @@ def set_of(examples: Sequence[Example]) -> TrainingSet:
     Escalated examples come first: a recipe that runs out of time has seen what the small tier did
     not know. The seed of the division is the digest of the examples.
     """
-    found = digest(sorted(digest((row.id, row.input, row.answer)) for row in examples))
+    found = digest_of(examples)
     ordered = sorted(examples, key=lambda row: (not row.escalated, row.id))
     groups = [row.group for row in ordered]
     if len(set(groups)) < VALIDATION:
@@ -73,4 +73,17 @@ def set_of(examples: Sequence[Example]) -> TrainingSet:
         train=tuple(row for row, fold in pairs if fold),
         validation=tuple(row for row, fold in pairs if not fold),
         digest=found,
+    )
+
+
+def digest_of(examples: Iterable[Example]) -> str:
+    """Return the digest of examples, whatever their order."""
+    return digest(sorted(digest((row.id, row.input, row.answer)) for row in examples))
+
+
+def without(data: TrainingSet, ids: frozenset[str]) -> TrainingSet:
+    """Return a set without some rows of its train part."""
+    kept = tuple(row for row in data.train if row.id not in ids)
+    return TrainingSet(
+        train=kept, validation=data.validation, digest=digest_of((*kept, *data.validation))
     )

@@ -115,7 +115,7 @@ def fit_head(
     coded = np.searchsorted(names, labels).astype(np.intp)
     embeddings = _embedded(encoder, texts, step)
     rows = _Rows(tuple(texts), embeddings, coded, tuple(names), folds)
-    with _calm_blas(recipe.threads):
+    with calm_blas(recipe.threads):
         choice = _choose(rows, recipe, step)
         lexicon = fit_lexicon(texts) if choice.scale else None
         linear, lexicon = _fold(_fit_all(rows, lexicon, choice, recipe), lexicon)
@@ -154,7 +154,7 @@ def _embedded(encoder: Encoder, texts: Sequence[str], step: Step | None) -> "NDA
 
 
 @contextmanager
-def _calm_blas(threads: int) -> Iterator[None]:
+def calm_blas(threads: int) -> Iterator[None]:
     """Limit the threads of linear algebra; on a busy machine its waiting threads slow it.
 
     SciPy brings its own copy of the library and must be loaded before the limit is set.

@@ -56,7 +56,9 @@ class HeadTrainer(Struct, frozen=True):
             step=job.step,
         )
         path = save_head(head, job.folder)
-        return Made(path=path, digest=head.digest, card=_card(head), notes=_notes(head, rows))
+        encoder = self.encoder(job.tier.target)
+        notes = (*_notes(head, rows), *_cut(encoder, [row.input for row in rows]))
+        return Made(path=path, digest=head.digest, card=_card(head), notes=notes)
 
 
 def check_examples(rows: Sequence[Example], task: str) -> None:
@@ -123,3 +125,11 @@ def _notes(head: Head, rows: Sequence[Example]) -> tuple[str, ...]:
         f"{len(rows)} examples; {found:.3f} right in {head.card.folds}-fold cross-validation.",
         *said,
     )
+
+
+def _cut(encoder: Encoder, texts: Sequence[str]) -> tuple[str, ...]:
+    """Say how many texts an encoder reads only the beginning of; it knows its own limit."""
+    cut: Callable[[Sequence[str]], int] | None = getattr(encoder, "reads_in_part", None)
+    n = 0 if cut is None else cut(texts)
+    said = f"{n} of {len(texts)} texts are longer than {encoder.name} reads: they are read in part."
+    return (said,) if n else ()

@@ -42,7 +42,11 @@ class Beside(Struct, frozen=True, kw_only=True):
 
 
 class Proof(Struct, frozen=True, kw_only=True):
-    """How an artifact did on rows that it was not trained on; `auroc` and `ece` of confidence."""
+    """How an artifact did on rows that it was not trained on; `auroc` and `ece` of confidence.
+
+    `by_the_hour` says that its cost is time on a machine: two measurements of that differ with
+    what else the machine does, so it tells no two artifacts of one tier apart.
+    """
 
     score: Claim
     auroc: float | None
@@ -50,6 +54,7 @@ class Proof(Struct, frozen=True, kw_only=True):
     cost_usd: Claim
     p50_s: Claim
     beside: tuple[Beside, ...]
+    by_the_hour: bool = False
     notes: tuple[str, ...] = ()
 
     def against(self, role: str) -> Beside | None:
@@ -59,7 +64,7 @@ class Proof(Struct, frozen=True, kw_only=True):
 
 async def prove(
     workspace: Workspace, task: Task, tier: Tier, model: Model, watch: Watch | None = None
-) -> Proof:
+) -> tuple[Proof, Sequence[Outcome]]:
     """Ask a trained model about the tune rows and compare it with what is there."""
     samples = workspace.part(task, "tune")
     found = (await run_one(workspace, task, tier.name, samples, watch, model)).outcomes
@@ -69,15 +74,17 @@ async def prove(
     right = [row.score or 0.0 for row in known]
     sure = [row.signals.get("label_prob") for row in known]
     told = None not in sure and bool(known)
-    return Proof(
+    proof = Proof(
         score=_score(known, seed),
         auroc=auroc([one or 0.0 for one in sure], right) if told and _is_binary(right) else None,
         ece=ece([one or 0.0 for one in sure], right) if told and _is_binary(right) else None,
         cost_usd=_cost(found),
         p50_s=_latency(found),
-        beside=tuple(_beside(name, role, rows, found, seed) for name, role, rows in others),
+        beside=tuple(beside_of(name, role, rows, found, seed) for name, role, rows in others),
+        by_the_hour=tier.price.usd_per_hour is not None,
         notes=_unasked(workspace, task, tier, others),
     )
+    return proof, found
 
 
 async def _others(
@@ -145,9 +152,10 @@ def _unasked(
     return (f"{said}: run `stepdown eval {task.name}` to see them here.",)
 
 
-def _beside(
+def beside_of(
     name: str, role: str, rows: Sequence[Outcome], new: Sequence[Outcome], seed: int
 ) -> Beside:
+    """Return another's outcomes as they stand beside the new ones."""
     known = [row for row in rows if row.score is not None]
     return Beside(
         name=name,

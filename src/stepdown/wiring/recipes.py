@@ -73,7 +73,7 @@ def check_recipe(name: str) -> None:
     Raises:
         ConfigError: names those that are.
     """
-    if name not in (*RECIPES, AUTO):
+    if name not in ("", *RECIPES, AUTO):
         raise ConfigError(
             f"--recipe {name!r} is unknown.", f"Use one of {', '.join([*RECIPES, AUTO])}."
         )

@@ -16,17 +16,17 @@ import msgspec
 from msgspec import Struct
 
 from stepdown.adapters.tables.atomic import replacing
+from stepdown.core.artifact import Artifact
 from stepdown.core.digest import digest
+from stepdown.core.outcome import Outcome
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 from stepdown.ports.trainer import Made, Step, TrainingJob
-from stepdown.train.data_card import DataCard
 from stepdown.wiring.evaluating import Watch
 from stepdown.wiring.proving import Proof, prove
-from stepdown.wiring.recipes import AUTO, RECIPES, mute, trainers
-from stepdown.wiring.registering import register, size_of
-from stepdown.wiring.registry import Artifact
+from stepdown.wiring.recipes import AUTO, mute, trainers
+from stepdown.wiring.registering import CardFile, Entry, register, size_of
 from stepdown.wiring.training_set import Gathered, gather
 from stepdown.wiring.workspace import Workspace
 
@@ -63,8 +63,9 @@ class Finished(Struct, frozen=True):
     want: Want
     made: Made
     trained: Trained
-    data_digest: str
+    gathered: Gathered
     folder: Path
+    outcomes: Sequence[Outcome]
 
 
 def wanted(workspace: Workspace, task: Task, recipe: str = "", tier: str = "") -> tuple[Want, ...]:
@@ -124,7 +125,7 @@ async def run(
     task, tier = want.task, want.tier
     model = workspace.models.made(task, tier, want.recipe, made.path, made.digest)
     try:
-        proof = await prove(workspace, task, tier, model, watch)
+        proof, outcomes = await prove(workspace, task, tier, model, watch)
     finally:
         await model.aclose()
     trained = Trained(
@@ -139,7 +140,7 @@ async def run(
         notes=made.notes,
         resumed=kept is not None,
     )
-    return Finished(want, made, trained, gathered.data.digest, folder)
+    return Finished(want, made, trained, gathered, folder, outcomes)
 
 
 async def _fit(
@@ -214,16 +215,17 @@ def settle(workspace: Workspace, finished: Finished, *, promote: bool | None) ->
         promote = True
     artifact = None
     if promote is not None:
-        artifact = register(
-            workspace,
-            want.task,
-            want.tier,
-            finished.made,
-            trained.proof,
-            want.recipe,
-            finished.data_digest,
-            promote=promote,
+        card = CardFile(
+            recipe=want.recipe,
+            data=finished.gathered.card,
+            made=finished.made.card,
+            notes=finished.made.notes,
+            traffic=finished.gathered.traffic,
         )
+        entry = Entry(
+            task=want.task, tier=want.tier, made=finished.made, proof=trained.proof, card=card
+        )
+        artifact = register(workspace, entry, promote=promote)
     shutil.rmtree(finished.folder, ignore_errors=True)
     return msgspec.structs.replace(trained, artifact=artifact)
 
@@ -247,17 +249,3 @@ async def train(
     want = wanted(workspace, task, tier=tier.name)[0]
     finished = await run(workspace, want, gather(workspace, task), watch=watch)
     return settle(workspace, finished, promote=True)
-
-
-__all__ = [
-    "RECIPES",
-    "DataCard",
-    "Finished",
-    "Trained",
-    "Want",
-    "run",
-    "settle",
-    "train",
-    "trainable",
-    "wanted",
-]

@@ -1,77 +1,19 @@
-"""What `train` shows: the card of the set before, and the new tier beside the old ones after."""
+"""What `train` shows after a training: the new tier beside the old ones, and what that means."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
-from stepdown.train.data_card import DataCard
+from stepdown.wiring.paying import PAYS, WORDS, verdict_of
 from stepdown.wiring.training import Trained
-
-MOST_LABELS = 12  # rows of labels that a card shows; the rest is counted
-
-
-def card_section(card: DataCard) -> Section:
-    """Return the card of a training set."""
-    blocks: list[Table | Prose] = [Prose(_sentence(card)), _sources(card)]
-    if card.by_label:
-        blocks.append(_labels(card))
-    if card.refused:
-        blocks.append(_refused(card))
-    return Section(f"Training set of {card.task}", tuple(blocks))
-
-
-def _sentence(card: DataCard) -> str:
-    return (
-        f"{card.n:,} rows in {card.groups:,} groups, {card.n_validation:,} of them kept for the "
-        f"recipe's own choices; {card.duplicates:,} near-duplicates removed; "
-        f"{card.overlap:,} rows in common with eval and certify rows."
-    )
-
-
-def _sources(card: DataCard) -> Table:
-    said = {
-        "set": "labelled rows of the train part",
-        "feedback": "corrections of people",
-        "ceiling": "answers of the ceiling",
-    }
-    rows: list[tuple[Cell, ...]] = [
-        (said.get(name, name), Claim(n, "count")) for name, n in card.sources.items()
-    ]
-    notes = (f'The task keeps of its traffic: store = "{card.store}".', *card.notes)
-    return Table(
-        title="Sources",
-        columns=(Column("whose word"), Column("rows", numeric=True)),
-        rows=tuple(rows),
-        notes=notes,
-    )
-
-
-def _labels(card: DataCard) -> Table:
-    ordered = sorted(card.by_label.items(), key=lambda pair: (pair[1], pair[0]))
-    shown = ordered if len(ordered) <= MOST_LABELS else ordered[:MOST_LABELS]
-    more = len(ordered) - len(shown)
-    notes = (f"The rarest {len(shown)}; {more} more labels have as many or more.",) if more else ()
-    return Table(
-        title="Labels",
-        columns=(Column("label"), Column("rows", numeric=True)),
-        rows=tuple((name, Claim(n, "count")) for name, n in shown),
-        notes=notes,
-    )
-
-
-def _refused(card: DataCard) -> Table:
-    return Table(
-        title="Not taken",
-        columns=(Column("why"), Column("rows", numeric=True), Column("for example")),
-        rows=tuple((one.reason, Claim(one.n, "count"), one.example) for one in card.refused),
-    )
 
 
 def document(found: Sequence[Trained]) -> Document:
     """Return the report of what was trained."""
     return Document(
-        title="Train", sections=(Section("New and old", (_table(found), *_besides(found))),)
+        title="Train",
+        sections=(Section("New and old", (_table(found), *_besides(found), *_verdicts(found))),),
     )
 
 
@@ -133,3 +75,20 @@ def _beside(one: Trained) -> Table:
         rows=(new, *rows),
         notes=("The same tune rows, paired; $ of a thousand calls.", *one.proof.notes),
     )
+
+
+def _verdicts(found: Sequence[Trained]) -> tuple[Prose, ...]:
+    return tuple(_verdict(one) for one in found)
+
+
+def _verdict(one: Trained) -> Prose:
+    """Say what it is worth, and what became of it."""
+    worth = verdict_of(one.proof)
+    became = {
+        None: "nothing was registered",
+        "promoted": "it answers from now on; a lock made before is stale, so certify again",
+        "candidate": "kept as a candidate; `stepdown models promote` takes it",
+        "retired": "kept as retired",
+    }[None if one.artifact is None else one.artifact.state]
+    said = f"{one.task} {one.tier}: {WORDS[worth]}; {became}."
+    return Prose(said, "good" if worth in PAYS else "warn")

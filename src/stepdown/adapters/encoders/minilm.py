@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stepdown.adapters.encoders.cut import count_cut
 from stepdown.adapters.encoders.minilm_graph import RECIPE, BertShape, write_graph
 from stepdown.errors import WeightsError
 
@@ -49,6 +50,10 @@ class MiniLM:
         """Return unit vectors, shape (len(texts), dim). Texts beyond 256 tokens are cut."""
         encoded = self._tokenizer.encode_batch(list(texts), add_special_tokens=True)
         return self.embed_ids([item.ids for item in encoded])
+
+    def reads_in_part(self, texts: Sequence[str]) -> int:
+        """Return how many texts are cut at the encoder's limit."""
+        return count_cut(self._tokenizer, texts, self._tokenizer.truncation["max_length"])
 
     def embed_ids(self, ids: Sequence[Sequence[int]]) -> "NDArray[float32]":
         """Return unit vectors of token sequences, shape (len(ids), dim); special tokens are yours.

@@ -10,6 +10,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stepdown.adapters.encoders.cut import count_cut
 from stepdown.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class StaticEncoder:
             if ids:
                 self._pool(ids, out[row])
         return out
+
+    def reads_in_part(self, texts: Sequence[str]) -> int:
+        """Return of how many texts only the first 512 word pieces are read."""
+        return count_cut(self._tokenizer, texts, _MAX_TOKENS)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         encode = self._tokenizer.encode
