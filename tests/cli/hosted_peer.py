@@ -28,6 +28,7 @@ class Peer(ThreadingHTTPServer):
         self.wrong = 0
         self.down = False
         self.model = "big-2026-10-01"
+        self.models: list[dict[str, Any]] = []
 
     @property
     def url(self) -> str:
@@ -59,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
             "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 40, "completion_tokens": 7, "total_tokens": 47},
         })  # fmt: skip
+
+    def do_GET(self) -> None:
+        self.reply(200, {"object": "list", "data": self.server.models})
 
     def reply(self, status: int, body: dict[str, Any]) -> None:
         raw = json.dumps(body).encode()

@@ -230,6 +230,20 @@ def listed_names() -> tuple[str, ...]:
     return tuple(f"{p.id}/{m.id}" for p in get_snapshot().providers for m in p.models)
 
 
+def newest_change(at: date) -> date | None:
+    """Return the latest day, up to `at`, from which the list knows a price: it is no older."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    said = [m.prices for p in get_snapshot().providers for m in p.models]
+    starts = [
+        getattr(dated.constraint, "start_date", None)
+        for prices in said
+        if isinstance(prices, list)
+        for dated in prices
+    ]
+    return max((day for day in starts if isinstance(day, date) and day <= at), default=None)
+
+
 class Chapter(Struct, frozen=True):
     """A stretch of a model's price history: in force from `start` (None: always) on."""
 
