@@ -8,6 +8,7 @@ from msgspec import structs
 
 from stepdown.certify.evidence import Terms
 from stepdown.certify.figures import expected, kept_shares
+from stepdown.certify.watched import watched
 from stepdown.core.confidence import Calibrator
 from stepdown.core.derived import Derived
 from stepdown.core.lock import Guarantee, LockedTask
@@ -53,4 +54,5 @@ def locked_task(
         signals=derived,
         expected=expected(table, done, task.ceiling, terms.baseline),
         kept=kept_shares(done),
+        watched=watched(table, done, task.ceiling),
     )

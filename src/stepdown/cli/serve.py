@@ -145,7 +145,12 @@ def _say_tasks(talk: Session, workspace: Workspace, tasks: Any) -> None:
         tiers = " > ".join(state["tiers"])
         by = f" ({told[name].by}, {told[name].at[:16]})" if name in told else ""
         talk.say(f"{name:<16} {state['guarantee']:<10} {tiers}; {state['serving']}{by}")
-        if state["guarantee"] == "withdrawn":
+        if state.get("withdrawn"):
+            talk.warn(
+                f"{name}: an alarm took its promise back: {state['withdrawn']}. See `stepdown "
+                f"review status --task {name}`; a new certificate ends it."
+            )
+        elif state["guarantee"] == "withdrawn":
             talk.warn(
                 f"{name}: its guarantee was due for review on {state['review_by']}, so its ceiling "
                 "answers. Run `stepdown certify`."

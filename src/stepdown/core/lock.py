@@ -104,6 +104,33 @@ class Guarantee(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_un
     why: str = ""
 
 
+class Marked(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a signal lay on `n` certify rows: `below` counts those under each of the `cuts`."""
+
+    cuts: tuple[float, ...]
+    below: tuple[int, ...]
+    n: int
+
+
+class Watched(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the certify rows looked like under the policy: what production is compared with.
+
+    Of `n` rows the ceiling answered `by_ceiling`; of the others `compared` had an answer of the
+    ceiling beside theirs, and `differed` of these were another one. `signals` are those of the
+    `tier` that is called first. On `paired` rows two tiers below the ceiling answered, on `unlike`
+    of these not the same.
+    """
+
+    n: int
+    by_ceiling: int = 0
+    compared: int = 0
+    differed: int = 0
+    tier: str = ""
+    signals: Mapping[str, Marked] = {}
+    paired: int = 0
+    unlike: int = 0
+
+
 class LockedTriage(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The file that foretells `triage.TIER` before any call, and the encoder of its vectors."""
 
@@ -129,6 +156,7 @@ class LockedTask(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     triage: LockedTriage | None = None
     expected: Mapping[str, Estimate] = {}
     kept: Mapping[str, float] = {}
+    watched: Watched | None = None
 
     def __post_init__(self) -> None:
         """Refuse a policy that reads a derived signal before what it rests on is known."""
@@ -147,6 +175,11 @@ class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown
     def digest(self) -> str:
         """Digest of the whole lock; every trace carries it."""
         return digest(lock_to_plain(self))
+
+
+def task_digest(locked: LockedTask) -> str:
+    """Return the digest of one task's certificate: it stays where only other tasks change."""
+    return digest(to_plain(locked))
 
 
 def lock_to_plain(lock: Lock) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from stepdown.core.withdrawal import Evidence, Withdrawal
+
 State = Literal["certified", "declared", "ceiling", "withdrawn", "overdue", "none"]
-Evidence = Literal["loss", "confidence", "familiarity", "agreement"]
 
 
 class Evidenced(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,27 +94,6 @@ class Example(Struct, frozen=True, kw_only=True, omit_defaults=True):
     input: str | None = None
     kept: str | None = None
     ceiling: str | None = None
-
-
-class Withdrawal(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A promise that an alarm took back, of the task as one lock certified it (`task_digest`).
-
-    `acts`: `ceiling` answers everything, `raised` lets answers at or above `threshold` of `signal`
-    through, which recent audits certified, `warned` changes nothing that is served.
-    """
-
-    task: str
-    task_digest: str
-    lock_digest: str
-    at: str
-    kind: Evidence
-    reason: str
-    acts: Literal["ceiling", "raised", "warned"] = "ceiling"
-    signal: str | None = None
-    threshold: float | None = None
-    raised_words: str = ""
-    told: tuple[str, ...] = ()
-    examples: tuple[str, ...] = ()
 
 
 class Budgeted(Struct, frozen=True, kw_only=True, omit_defaults=True):

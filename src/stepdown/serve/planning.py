@@ -17,11 +17,12 @@ from stepdown.core.call import Call
 from stepdown.core.chat import plain_tool
 from stepdown.core.contract import ANSWER, Contract, Taken
 from stepdown.core.exposure import Arm
-from stepdown.core.lock import Lock, LockedTask
+from stepdown.core.lock import Lock
 from stepdown.core.policy import Policy, single
 from stepdown.core.request import Context, Message, encode_answer
 from stepdown.core.task import PLACES, TEXTS, Task
 from stepdown.core.trace import GuaranteeState
+from stepdown.core.withdrawal import Withdrawal, raised
 from stepdown.errors import InputError
 from stepdown.serve.mapping import Mapped, meant
 from stepdown.serve.step import Step
@@ -58,7 +59,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Planner:
-    """Plan calls by a lock. `today` is the date in UTC: a guarantee may fall due while it runs."""
+    """Plan calls by a lock. `today` is the date in UTC: a guarantee may fall due while it runs.
+
+    `withdrawn` says whether an alarm has taken a task's promise back.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,9 @@ class Planner:
         steps: Mapping[str, Step],
         today: Callable[[], str],
         mapped: Mapping[str, Mapped] = {},
+        withdrawn: Callable[[str], Withdrawal | None] = lambda _task: None,
     ) -> None:
+        self._withdrawn = withdrawn
         self._lock = lock
         self._steps = steps
         self._today = today
@@ -97,11 +103,23 @@ class Planner:
         hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
         return InputError(f"There is no model {name!r}.", hint)
 
-    def state(self, locked: LockedTask) -> GuaranteeState:
-        """Return a guarantee's state: past its review date it is withdrawn until it is renewed."""
-        stated = locked.guarantee
-        overdue = bool(stated.review_by) and self._today() > stated.review_by
-        return "withdrawn" if stated.state == "certified" and overdue else stated.state
+    def state(self, name: str) -> GuaranteeState:
+        """Return the state of a task's guarantee: past its review date, and after an alarm, it is
+        withdrawn until it is renewed.
+        """
+        stated = self._lock.tasks[name].guarantee
+        if stated.state == "certified" and self._is_overdue(name):
+            return "withdrawn"
+        return stated.state if self.stepped_up(name) is None else "withdrawn"
+
+    def _is_overdue(self, name: str) -> bool:
+        due = self._lock.tasks[name].guarantee.review_by
+        return bool(due) and self._today() > due
+
+    def stepped_up(self, name: str) -> Withdrawal | None:
+        """Return the alarm that took a task's promise back, None where none did."""
+        found = self._withdrawn(name)
+        return found if found is not None and found.steps_up else None
 
     def plan(self, call: Call) -> Plan:
         """Return what will be run for a call.
@@ -125,15 +143,25 @@ class Planner:
 
     def _by_policy(self, call: Call, name: str) -> Plan:
         step = tightened(self.step(name), call.hints)
-        state = self.state(self._lock.tasks[name])
+        state = self.state(name)
         taken = _taken(step.task, call)
         if taken is None:
             return as_it_is(call, _ceiling_only(step), state, "contract")
         if state == "withdrawn":
-            return _by_contract(call, _ceiling_only(step), taken, state, "withdrawn")
+            step, why = self._stepped_up(step, name)
+            return _by_contract(call, step, taken, state, why)
         plan = _by_contract(call, step, taken, state, None)
         is_altered = step.policy is not self.step(name).policy
         return msgspec.structs.replace(plan, altered=True) if is_altered else plan
+
+    def _stepped_up(self, step: Step, name: str) -> tuple[Step, str]:
+        """Return what answers after a withdrawal: the ceiling, or a threshold that was raised."""
+        found = self.stepped_up(name)
+        is_raised = found is not None and found.acts == "raised" and not self._is_overdue(name)
+        if found is None or not is_raised or found.signal is None or found.threshold is None:
+            return _ceiling_only(step), "withdrawn"
+        policy = raised(step.policy, found.signal, found.threshold)
+        return msgspec.structs.replace(step, policy=policy), "raised"
 
     def _direct(self, call: Call) -> Plan:
         tier = call.model.removeprefix(DIRECT)
@@ -143,7 +171,7 @@ class Planner:
             raise InputError(
                 f"The task {name!r} has no tier {tier!r}.", f"It has: {', '.join(step.models)}."
             )
-        state = self.state(self._lock.tasks[name])
+        state = self.state(name)
         alone = msgspec.structs.replace(step, policy=single(tier))
         taken = _taken(step.task, call)
         if taken is None:

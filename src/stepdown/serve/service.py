@@ -20,6 +20,7 @@ from stepdown.core.outline import outline
 from stepdown.core.policy import Action
 from stepdown.core.task import Task
 from stepdown.core.trace import Attempt, Trace
+from stepdown.core.withdrawal import Withdrawal
 from stepdown.ports.handler import Sink
 from stepdown.serve.cascade import Cascade, Outcome
 from stepdown.serve.embedding import Embedding
@@ -53,6 +54,7 @@ class Service:
         embedding: Embedding | None = None,
         mapped: Mapping[str, Mapped] = {},
         today: Callable[[], str],
+        withdrawn: Callable[[str], Withdrawal | None] = lambda _task: None,
         gates: Gates | None = None,
         clock: Clock = Clock(),
     ) -> None:
@@ -61,7 +63,7 @@ class Service:
         self._lock_digest = lock.digest
         self._seed = seed_from(self._lock_digest)
         self._steps = dict(steps)
-        self._planner = Planner(lock, self._steps, today, mapped)
+        self._planner = Planner(lock, self._steps, today, mapped, withdrawn)
         self._embedding = embedding or Embedding({}, append, clock=clock)
         self._append = append
         self.keeping = keeping
@@ -119,12 +121,14 @@ class Service:
     def _status(self, name: str) -> dict[str, Any]:
         locked = self._lock.tasks[name]
         said, level = locked.guarantee.promise, locked.guarantee.level
+        alarm = self._planner.stepped_up(name)
         return {
-            "guarantee": self._planner.state(locked),
+            "guarantee": self._planner.state(name),
             "promise": None if level is None else f"{said} <= {level}",
             "tiers": list(locked.policy.tiers),
             "serving": str(self.ramp.exposure(name)),
             "review_by": locked.guarantee.review_by,
+            "withdrawn": None if alarm is None else f"{alarm.reason}; {alarm.acts} answers",
         }
 
     def _plan(self, call: Call) -> Plan:

@@ -30,6 +30,7 @@ from stepdown.wiring.bookkeeping import Bookkeeper
 from stepdown.wiring.embedding import open_embedding
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import check_task
+from stepdown.wiring.withdrawals import Withdrawals, path_of
 from stepdown.wiring.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def open_service(
         mapped=_mapped(workspace, steps),
         baseline=workspace.project.baseline,
         today=_today,
+        withdrawn=Withdrawals(path_of(workspace.project), lock),
         gates=gates,
     )
 

@@ -16,12 +16,15 @@ from stepdown.core.digest import digest, seed_from
 from stepdown.core.exposure import Exposure
 from stepdown.core.lock import Lock, LockedTask
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
+from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import DataError
 from stepdown.stats.intervals import mean_interval, quantile
 from stepdown.wiring.exposing import Told, path_of, read_spoken, served_now
 from stepdown.wiring.measuring import gateways
 from stepdown.wiring.promise_words import promise_words
 from stepdown.wiring.widening_words import Needed, needed
+from stepdown.wiring.withdrawals import Withdrawals
+from stepdown.wiring.withdrawals import path_of as withdrawals_path
 from stepdown.wiring.workspace import Workspace
 
 DAYS = 30
@@ -84,6 +87,7 @@ def status(workspace: Workspace, since: str | None = None) -> Status:
     """Return where each locked task stands. It asks the files, whether or not a gateway runs."""
     begun = since or (datetime.now(UTC) - timedelta(days=DAYS)).isoformat(timespec="seconds")
     lock = workspace.lock()
+    taken = Withdrawals(withdrawals_path(workspace.project), lock)
     spoken = read_spoken(path_of(workspace.project)).tasks
     running = gateways(workspace.project.state)
     served = served_now(workspace.project, running=running > 0)
@@ -94,7 +98,15 @@ def status(workspace: Workspace, since: str | None = None) -> Status:
         gateways=running,
         baseline=workspace.project.baseline,
         tasks=tuple(
-            _task(name, lock, spoken.get(name), served[name], seen, workspace.environment.today)
+            _task(
+                name,
+                lock,
+                taken(name),
+                spoken.get(name),
+                served[name],
+                seen,
+                workspace.environment.today,
+            )
             for name in lock.tasks
             if name in workspace.project.tasks
         ),
@@ -159,6 +171,7 @@ def _saved(after: float | None, before: float | None) -> float | None:
 def _task(
     name: str,
     lock: Lock,
+    taken: Withdrawal | None,
     told: Told | None,
     exposure: Exposure,
     seen: _Seen,
@@ -171,7 +184,7 @@ def _task(
     left = (date.fromisoformat(due) - today).days if due else None
     return TaskStatus(
         task=name,
-        guarantee=_state(locked, left),
+        guarantee=_state(locked, left, taken),
         promise=promise_words(
             locked.guarantee.promise, locked.guarantee.level, locked.policy.ceiling
         ),
@@ -192,7 +205,9 @@ def _task(
     )
 
 
-def _state(locked: LockedTask, days_left: int | None) -> str:
+def _state(locked: LockedTask, days_left: int | None, taken: Withdrawal | None) -> str:
+    if taken is not None and taken.steps_up:
+        return "withdrawn"
     overdue = days_left is not None and days_left < 0
     stated = locked.guarantee.state
     return "withdrawn" if stated == "certified" and overdue else stated
@@ -330,7 +345,9 @@ def _shadow_row(one: TaskStatus) -> tuple[Cell, ...]:
 def _next(one: TaskStatus) -> str:
     """Say what comes next for a task."""
     if one.guarantee == "withdrawn":
-        return "its guarantee is overdue, so its ceiling answers; run `stepdown certify`"
+        if one.days_left is not None and one.days_left < 0:
+            return "its guarantee is overdue, so its ceiling answers; run `stepdown certify`"
+        return f"an alarm took its promise back; `stepdown review status --task {one.task}`"
     if one.share >= 1:
         return "the policy answers everything; `stepdown rollback " + one.task + "` goes back"
     if not one.shadows.n and one.shadow <= 0:

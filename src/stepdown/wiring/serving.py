@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from stepdown.core.exposure import Exposure
 from stepdown.wiring.exposing import start_of
 from stepdown.wiring.hosted import key_in_file
 from stepdown.wiring.reloading import Desk
+from stepdown.wiring.review_watch import Looking
 from stepdown.wiring.runner import gates_of
 from stepdown.wiring.standing import standing
 from stepdown.wiring.workspace import Workspace
@@ -41,10 +42,15 @@ def gateway(
     begun = start_of(workspace.project, {}, shadow=False) if start is None else start
     gates = gates_of(workspace)
     with (
+        ExitStack() as stack,
         workspace.ledger(filled) as ledger,
         standing(workspace, ledger, begun, gates.readings, restarts) as beside,
     ):
         desk = Desk(workspace, beside, gates)
+        if filled == "beside":  # the first worker of a gateway
+            looking = Looking(workspace.project.root, 60 * workspace.project.review.look_minutes)
+            looking.start()
+            stack.callback(looking.close)
         app = GatewayApp(
             desk,
             operations=beside.operations,
