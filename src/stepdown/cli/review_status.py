@@ -24,8 +24,9 @@ def review_status(
 ) -> None:
     """Per task: the promise, the evidence so far, its loss, alarms, and what audits cost.
 
-    Looks as the gateway does: a new alarm withdraws the promise, and whoever is named in [review]
-    is told. Asking twice changes nothing. Exit code 1 where a promise is withdrawn or overdue.
+    Looks as the gateway does: a new alarm withdraws the promise, and whoever the section
+    `review` of stepdown.toml names is told. Asking twice changes nothing. Exit code 1 where a
+    promise is withdrawn or overdue.
     """
     with session("review status", json=json) as talk:
         from stepdown.wiring.review_looking import look

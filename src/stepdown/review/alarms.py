@@ -24,6 +24,8 @@ SIGNALS: Mapping[Evidence, str] = {
     "confidence": "the first tier's confidence",
     "familiarity": "how much inputs resemble what was trained on",
 }
+BOTH_SIDES, ONE_SIDE = (True, False), (True,)
+ONE_SIDE_ONLY = ("familiarity",)
 MOST = 0.9  # above this share allowed, nothing can be bet against
 
 
@@ -93,13 +95,16 @@ def _of_signal(
 def _cut_questions(name: str, known: Marked, alpha: float) -> list[_Question]:
     """Ask at each cut whether more lie below it, or more at and above it, than on certify rows.
 
+    Inputs that are more familiar than those that were certified are no sign of harm.
+
     Half the chance goes to the limits, which were estimated on `n` rows: a part to each.
     """
-    each = alpha / (2 * len(known.cuts))
+    sides = ONE_SIDE if name in ONE_SIDE_ONLY else BOTH_SIDES
+    each = alpha / (len(sides) * len(known.cuts))
     found = []
     for cut, below in zip(known.cuts, known.below, strict=True):
-        for low, hits in ((True, below), (False, known.n - below)):
-            null = upper_share(hits, known.n, each)
+        for low in sides:
+            null = upper_share(below if low else known.n - below, known.n, each)
             if null < MOST:
                 side = "below" if low else "at or above"
                 found.append(

@@ -96,8 +96,16 @@ def reason(alarm: Alarm) -> str:
     seen = "" if alarm.seen is None else f"{alarm.seen:.1%} since {alarm.since}"
     allowed = "" if alarm.allowed is None else f", {alarm.allowed:.1%} is allowed"
     name = "answers that lose against the ceiling" if alarm.kind == "loss" else alarm.what
-    sure = f"evidence {alarm.evidence:,.0f} of {1 / alarm.alpha:,.0f}" if alarm.alpha else ""
+    sure = f"evidence {evidence_words(alarm)}" if alarm.alpha else ""
     return f"{name}: {seen}{allowed} ({alarm.votes:,} votes, {sure})"
+
+
+def evidence_words(alarm: Alarm) -> str:
+    """Return the evidence beside what rings; beyond a million nobody compares."""
+    limit = f"{1 / alarm.alpha:.3g}"
+    return (
+        f"over a million of {limit}" if alarm.evidence > 1e6 else f"{alarm.evidence:.3g} of {limit}"
+    )
 
 
 def telling(audits: Sequence[Audit]) -> tuple[Audit, ...]:

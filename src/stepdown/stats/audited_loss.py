@@ -73,8 +73,8 @@ def audited_loss(
     high = (worst.sum() + most * _reach(float((worst**2).sum()) / most**2, alpha / 2)) / requests
     return AuditedLoss(
         value=_value(lost, chances, gone, requests),
-        low=max(0.0, float(low)),
-        high=min(1.0, float(high)),
+        low=float(np.clip(low, 0.0, 1.0)),
+        high=float(np.clip(high, 0.0, 1.0)),
         level=level,
         requests=requests,
         audited=int(lost.size),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
 from stepdown.review.status import Alarm, Example, Status, TaskStatus
+from stepdown.review.withdrawing import evidence_words
 
 WIDE = 60  # characters of a text that an example shows
 
@@ -156,13 +157,11 @@ def _told(task: TaskStatus) -> Table:
         ("promise", task.promise),
         ("state", task.state),
         ("review by", f"{task.review_by} ({task.days_left} days)" if task.review_by else ""),
-        ("requests", Claim(task.evidence.requests, "count")),
-        ("kept below the ceiling", Claim(task.evidence.kept, "count")),
-        ("drawn", Claim(task.evidence.drawn, "count")),
-        ("audited", Claim(task.evidence.audited, "count")),
+        ("requests", f"{task.evidence.requests:,}, {task.evidence.kept:,} kept below the ceiling"),
+        ("drawn", _drawn(task)),
         ("loss", _figure(task)[3]),
         ("allowed", task.measured.allowed_words),
-        ("labels, scores joined", Claim(task.evidence.joined, "count")),
+        ("labels and scores", _said(task)),
         ("audits cost this month", Claim(task.budget.usd_this_month, "usd")),
     ]
     if task.evidence.conflicts:
@@ -172,6 +171,18 @@ def _told(task: TaskStatus) -> Table:
         rows += [("told", ", ".join(task.withdrawal.told) or "nobody is named in [review]")]
         rows += [("a higher threshold", task.withdrawal.raised_words)]
     return Table(title="The promise", columns=(Column("what"), Column("now")), rows=tuple(rows))
+
+
+def _drawn(task: TaskStatus) -> str:
+    seen = task.evidence
+    missed = "".join(f", {n} {why}" for why, n in seen.missed.items())
+    return f"{seen.drawn:,}: {seen.audited} audited, {seen.by_ceiling} of the ceiling{missed}"
+
+
+def _said(task: TaskStatus) -> str:
+    seen = task.evidence
+    joined = f"{seen.joined} on audited answers, {seen.replaced} replaced by the same person"
+    return f"{seen.labels} and {seen.scores}; {joined}"
 
 
 def _alarms(task: TaskStatus) -> Table:
@@ -185,7 +196,7 @@ def _alarms(task: TaskStatus) -> Table:
         Column("votes", numeric=True, optional=True),
     )
     notes = [f"{one.kind}: {one.why_not}." for one in task.alarms if one.why_not]
-    notes += [f"{one.kind} watches {one.what}." for one in task.alarms if not one.why_not]
+    notes += [f"{one.kind} watches: {one.what}." for one in task.alarms if not one.why_not]
     notes.append("Evidence rings at 1 / its chance; since: when a change most likely began.")
     watching = tuple(_alarm(one) for one in task.alarms if not one.why_not)
     return Table(title="Alarms", columns=columns, rows=watching, notes=tuple(notes))
@@ -197,7 +208,7 @@ def _alarm(one: Alarm) -> tuple[Cell, ...]:
         one.first_day or "no",
         Claim(one.seen, "share"),
         Claim(one.allowed, "share"),
-        f"{min(one.evidence, 1e9):.3g} of {1 / one.alpha:.3g}",
+        evidence_words(one),
         one.since or "",
         Claim(one.votes, "count"),
     )
