@@ -14,6 +14,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Runtime:
         self._key = secrets.token_urlsafe(32)
         self._home = Path(tempfile.mkdtemp(prefix="stepdown-"))
         self._tokens: dict[str, tuple[int, ...]] = {}
+        self._has_run = False
         try:
             self._server = self._start()
             self._end = self._tokenize(self._get("GET", "/props")["eos_token"], special=True)
@@ -60,7 +62,14 @@ class Runtime:
         return self._end
 
     def close(self) -> None:
-        """Stop the server, free the memory, remove the socket."""
+        """Stop the server, free the memory, remove the socket.
+
+        llama.cpp never ends when it is told to before its loop has begun, as on a busy machine; an
+        answer shows that it has.
+        """
+        if self._server is not None and not self._has_run:
+            with suppress(ModelError):
+                self._call({"prompt": "a", "max_tokens": 1}, None)
         self._server = None
         shutil.rmtree(self._home, ignore_errors=True)
 
@@ -110,11 +119,12 @@ class Runtime:
         if self._server is None:
             raise Unavailable("The embedded model was closed.", "Open it again.")
         try:
-            if receive is None:
-                return self._server.handle_completions(body)
-            return self._server.handle_completions(body, receive)
+            given = (body,) if receive is None else (body, receive)
+            found = self._server.handle_completions(*given)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"llama.cpp refused the request: {error}.") from error
+        self._has_run = True
+        return found
 
     def _common(self) -> dict[str, Any]:
         return {"cache_prompt": not self._settings.pinned}
