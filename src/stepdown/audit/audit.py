@@ -52,7 +52,7 @@ def audit(
     if running.learn():
         for batch in kept if again is None else again():
             running.place(batch)
-    return report_of(running.sums, running.pricer, names or {})
+    return running.report(names)
 
 
 class Running:
@@ -70,7 +70,7 @@ class Running:
         self.sums.read(batch)
         if not len(batch):
             return False
-        contents = contents_of(batch, range(len(batch)), self.rules.probed)
+        contents = contents_of(batch, range(len(batch)))
         whole = part_of(batch, contents, self.pricer, self.estimate)
         self.sums.time(whole)
         steps = _rows_by_step(batch)
@@ -101,7 +101,7 @@ class Running:
         rows = _rows_by_step(batch).get(None, ())
         if not rows:
             return
-        contents = contents_of(batch, rows, self.rules.probed)
+        contents = contents_of(batch, rows)
         strangers, _ = _telling(rows, contents)
         if not strangers:
             return
@@ -109,6 +109,10 @@ class Running:
         whole = replace(whole, rules=[CLUSTER] * len(batch))
         for place, own in self._by_step(strangers, contents).items():
             self._count(self._home(place), batch, whole, contents, own)
+
+    def report(self, names: Mapping[str, str] | None = None) -> AuditReport:
+        """Return the report on what was counted."""
+        return report_of(self.sums, self.pricer, names or {})
 
     def _home(self, place: int | None) -> Tally:
         if place is None:

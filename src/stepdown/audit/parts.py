@@ -60,16 +60,10 @@ def rows_of(part: Part, rows: Sequence[int]) -> Part:
     )
 
 
-def contents_of(batch: Batch, rows: Sequence[int], probed: int) -> list[Content | None]:
-    """Return what was said in some rows, None elsewhere.
-
-    A log without content is looked at in `probed` rows of each batch.
-    """
+def contents_of(batch: Batch, rows: Sequence[int]) -> list[Content | None]:
+    """Return what was said in some rows, None elsewhere."""
     found: list[Content | None] = [None] * len(batch)
     if batch.raws is None or batch.unpack is None:
-        return found
-    probe = range(0, len(batch), max(1, len(batch) // probed))
-    if not any(batch.content(row).messages for row in probe):
         return found
     for row in rows:
         found[row] = batch.content(row)

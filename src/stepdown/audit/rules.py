@@ -57,10 +57,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     different values is a variable. `alike`: share of what two groups of prompts always say that
     they must have in common to be one step, `alike_same`: where their answers have the same fields
     or labels. `learn`: different prompts that steps are learnt from, `most_groups`: groups of them
-    that are compared. `probed`: rows of a batch that are looked at for content. `cache_tokens`,
-    `cache_s`: the shortest beginning that a cache holds, where `prefixes.LEAST_TOKENS` does not say
-    (OpenAI, Prompt caching, November 2026), and how long it is kept unused (Anthropic, Prompt
-    caching). `burst_calls`, `burst_times`: calls
+    that are compared. `cache_tokens`, `cache_s`: the shortest beginning that a cache holds, where
+    `prefixes.LEAST_TOKENS` does not say (OpenAI, Prompt caching, November 2026), and how long it is
+    kept unused (Anthropic, Prompt caching). `burst_calls`, `burst_times`: calls
     of a minute, and times the usual, that look like a job. `sample`, `sample_chars`: answered calls
     of a step that are kept for the inference, and their letters together. `bytes_per_token`: of
     prompts, where the log counts no tokens of a part.
@@ -85,7 +84,6 @@ class Rules(Struct, frozen=True, kw_only=True):
     sample: int = 400
     sample_chars: int = 4_000_000
     bytes_per_token: float = 4.0
-    probed: int = 32
     cache_tokens: int = 1024
     cache_s: int = 300
     burst_calls: int = 30

@@ -39,7 +39,19 @@ class Sums:
         self.notes.update(batch.notes)
         self.formats[batch.format or "rows"] += len(batch)
         for refused in batch.refused:
-            self._refuse(refused, 1)
+            self.refuse(refused)
+
+    @property
+    def calls(self) -> int:
+        """How many calls were read."""
+        return self.formats.total()
+
+    def refuse(self, refused: Refused, times: int = 1) -> None:
+        """Count what could not be read."""
+        reason = refused.why.partition(" (byte")[0]  # equal ones count together
+        count, example = self.refused.get(reason, (0, refused))
+        earlier = min(example, refused, key=lambda row: (row.source, row.line))
+        self.refused[reason] = (count + times, earlier)
 
     def tally(self, name: str) -> Tally:
         """Return the tally of a name; names beyond the limit share one."""
@@ -72,7 +84,7 @@ class Sums:
         self.first_s = min(self.first_s, other.first_s)
         self.last_s = max(self.last_s, other.last_s)
         for count, example in other.refused.values():
-            self._refuse(example, count)
+            self.refuse(example, count)
         for name in ("unknown_fields", "notes", "formats", "days"):
             getattr(self, name).update(getattr(other, name))
 
@@ -80,9 +92,3 @@ class Sums:
         if basis not in self.bases:
             self.bases.append(basis)
         return self.bases.index(basis)
-
-    def _refuse(self, refused: Refused, times: int) -> None:
-        reason = refused.why.partition(" (byte")[0]  # equal ones count together
-        count, example = self.refused.get(reason, (0, refused))
-        earlier = min(example, refused, key=lambda row: (row.source, row.line))
-        self.refused[reason] = (count + times, earlier)

@@ -43,6 +43,9 @@ def audit(  # noqa: PLR0917 - options of a command line
     fail_if: Annotated[
         str | None, typer.Option("--fail-if", help="Exit 1 if true, such as 'waste_usd>500'.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read a large log; else one a core.")
+    ] = None,
     show_content: Annotated[
         bool, typer.Option("--show-content", help="Do not mask secrets and personal data.")
     ] = False,
@@ -81,7 +84,6 @@ def audit(  # noqa: PLR0917 - options of a command line
         from stepdown.audit.step_rules import Named
         from stepdown.config.steps_file import read_steps
         from stepdown.wiring import auditing
-        from stepdown.wiring.audit_writing import Wish
         from stepdown.wiring.environment import Environment
         from stepdown.wiring.log_files import logs_of
 
@@ -97,8 +99,11 @@ def audit(  # noqa: PLR0917 - options of a command line
             own=_own(project),
             named=named,
             watch=_watch(talk),
+            workers=workers or Environment.current().cores,
         )
         if write or dry_run:
+            from stepdown.wiring.audit_writing import Wish
+
             wish = Wish(root=project, rows=rows, masked=mask, dry_run=dry_run)
             _write(talk, report, asked.logs, wish, step=step, columns=columns)
         report = report if show_content else masked_report(report)

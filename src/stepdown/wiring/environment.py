@@ -37,6 +37,13 @@ class Environment(Struct, frozen=True):
         base = self.variables.get("XDG_CACHE_HOME") or "~/.cache"
         return Path(base).expanduser() / "stepdown"
 
+    @property
+    def cores(self) -> int:
+        """How many processors this process may use."""
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
     def secret(self, name: str, why: str) -> str:
         """Return a secret by the name of its variable.
 

@@ -35,6 +35,7 @@ class Bedrock:
     """Read invocation logs; `step` names every call (the user's flag)."""
 
     name = "Amazon Bedrock model invocation logs (user guide, November 2026)"
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

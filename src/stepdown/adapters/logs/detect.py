@@ -121,7 +121,7 @@ def read_logs(
         except DataError as error:
             failures.append(error)
             if len(failures) < len(logs):
-                yield Batch(refused=(Refused(str(log), 0, _why(error, log)),), source=log.name)
+                yield Batch(refused=(refusal(error, str(log)),), source=log.name)
     if failures and len(failures) == len(logs):
         raise failures[0]
     for place, belonging in together.items():
@@ -130,8 +130,9 @@ def read_logs(
             yield from reader.read_all(belonging)
 
 
-def _why(error: DataError, log: Log) -> str:
-    return str(error).removeprefix(f"{log}: ").rstrip(".")
+def refusal(error: DataError, log: str) -> Refused:
+    """Return a log that cannot be read as one that was refused."""
+    return Refused(log, 0, str(error).removeprefix(f"{log}: ").rstrip("."))
 
 
 def _loaded(entry: EntryPoint, step: str | None) -> LogReader:

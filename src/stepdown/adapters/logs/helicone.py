@@ -36,6 +36,7 @@ class Helicone:
     """Read requests; `step` names every call (the user's flag)."""
 
     name = "Helicone requests (API schema and export, November 2026)"
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

@@ -61,6 +61,7 @@ class Langfuse:
     """Read observations; `step` names every call (the user's flag)."""
 
     name = "Langfuse observations (export field reference and API, November 2026)"
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

@@ -80,6 +80,7 @@ class LiteLLM:
     """Read payloads and spend logs; `step` names every call (the user's flag)."""
 
     name = "LiteLLM StandardLoggingPayload or SpendLogs (documentation, November 2026)"
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

@@ -90,6 +90,7 @@ class OpenAIPairs:
         "OpenAI and Anthropic request/response pairs, stored completions and responses"
         " (API references, November 2026)"
     )
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

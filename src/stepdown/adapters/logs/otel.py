@@ -137,6 +137,7 @@ class OTelSpans:
         "OpenTelemetry GenAI spans (semantic conventions of November 2026 and 1.36, OpenLLMetry,"
         " OpenInference)"
     )
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

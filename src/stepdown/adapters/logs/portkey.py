@@ -47,6 +47,7 @@ class Portkey:
     """Read exported logs; `step` names every call (the user's flag)."""
 
     name = "Portkey log export (documentation, November 2026)"
+    by_line = True
 
     def __init__(self, step: str | None = None) -> None:
         self.step = step

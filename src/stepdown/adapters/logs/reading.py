@@ -22,6 +22,7 @@ from stepdown.ports.log_reader import Log
 EXCERPT_CHARS = 80
 LOOK_EVERY = 64
 BATCH_ROWS = 4096
+BATCH_BYTES = 8 << 20
 
 Found = Iterable[tuple[Row, Any]]
 Parse = Callable[[bytes, "Reading"], Found]
@@ -34,12 +35,14 @@ class Reading:
     def __init__(self, log: Log, form: str, unpack: Unpack | None) -> None:
         self.log, self.form, self.unpack = log, form, unpack and forgiving(unpack)
         self.line = 0
+        self.lines_before = int(getattr(log, "lines_before", 0))
         self.rows: list[Row] = []
         self.raws: list[Any] = []
         self.refused: list[Refused] = []
         self.notes: Counter[str] = Counter()
         self.unknown: Counter[str] = Counter()
         self.looked = 0
+        self.size = 0
 
     def note(self, text: str) -> None:
         """Count something that the audit should say once."""
@@ -63,7 +66,7 @@ class Reading:
 
     def is_full(self, batch_rows: int) -> bool:
         """Tell whether a batch is there."""
-        return len(self.rows) + len(self.refused) >= batch_rows
+        return len(self.rows) + len(self.refused) >= batch_rows or self.size >= BATCH_BYTES
 
     def batch(self) -> Batch:
         """Return what was read, and begin anew."""
@@ -82,6 +85,7 @@ class Reading:
         )
         self.rows, self.raws, self.refused, self.looked = [], [], [], 0
         self.notes, self.unknown = Counter(), Counter()
+        self.size = 0
         return batch
 
     def rest(self) -> Iterator[Batch]:
@@ -103,10 +107,11 @@ def read_values(
     """Yield batches of what `parse` makes of each value; one that it refuses is counted.
 
     `parse` gets a value and the reading, and raises ValueError or msgspec's errors. `known` are a
-    value's known keys; every 64th value is looked at for others.
+    value's known keys; every 64th value is looked at for others (by its line, where a log is read
+    in several parts).
     """
     reading = Reading(log, form, unpack)
-    for number, value in enumerate(values(log, reading, cut)):
+    for number, value in enumerate(values(log, reading, cut), reading.lines_before):
         _parsed(value, parse, reading)
         if known and number % LOOK_EVERY == 0:
             reading.look(value, known)
@@ -126,10 +131,12 @@ def values(log: Log, reading: Reading, cut: Cut = values_in) -> Iterator[bytes]:
         with log.open() as stream:
             for found in cut(stream, head):
                 if isinstance(found, Unread):
-                    reading.line = found.line
+                    reading.line = found.line + reading.lines_before
                     reading.refuse(found.why, found.beginning)
                 else:
-                    reading.line, value = found
+                    line, value = found
+                    reading.line = line + reading.lines_before
+                    reading.size += len(value)
                     yield value
     except OSError as error:
         if not isinstance(error, DAMAGE) or error.errno is not None:

@@ -95,7 +95,7 @@ def _lines(stream: IO[bytes]) -> Iterator[Cutting]:
 
 
 def _skip_line(stream: IO[bytes]) -> None:
-    while (rest := stream.readline(LONGEST_BYTES)) and not rest.endswith(b"\n"):
+    while (rest := stream.readline(PIECE_BYTES)) and not rest.endswith(b"\n"):
         pass
 
 

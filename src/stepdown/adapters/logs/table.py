@@ -93,6 +93,7 @@ class Table:
     """Read a table; `step` names every call, `columns` maps our fields to the user's columns."""
 
     name = "Table with named columns (CSV, JSON lines, Parquet)"
+    by_line = True
 
     def __init__(self, step: str | None = None, columns: Mapping[str, str] | None = None) -> None:
         columns = {SHORT.get(field, field): column for field, column in (columns or {}).items()}
