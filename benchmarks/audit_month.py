@@ -21,10 +21,11 @@ PRICES = {  # input, output, cached input
     "gpt-4.1": (Fraction(2), Fraction(8), Fraction(1, 2)),
     "gpt-4.1-mini": (Fraction(2, 5), Fraction(8, 5), Fraction(1, 10)),
 }
-WORDS = (
+HOUSE = (
     "order lamp late money please refund parcel address invoice broken again today card never "
     "arrived colour wrong size thanks service week account email number price change cancel"
-).split()
+)
+WORDS = HOUSE.split()
 BLOCK = 50_000
 
 
@@ -90,7 +91,7 @@ class Month:
         if self.content == "none":
             return [""] * size, [""] * size
         words = {"short": 30, "long": 120}[self.content]
-        house = " ".join(WORDS) * (6 if self.content == "long" else 0)
+        house = HOUSE * (6 if self.content == "long" else 0)
         drawn = rng.integers(0, len(WORDS), (size, words))
         names = np.array(WORDS, dtype=object)
         said, answers = [], []
@@ -116,5 +117,6 @@ def _line(row: tuple[object, ...], *, named: bool) -> bytes:
         f'"request": {{"model": "{step.model}", "max_tokens": 500{said}}}, '
         f'"response": {{"id": "r{number}", "model": "{step.model}", "choices": '
         f'[{{{answer}"finish_reason": "stop"}}], "usage": {{"prompt_tokens": {read}, '
-        f'"completion_tokens": {wrote}, "prompt_tokens_details": {{"cached_tokens": {cached}}}}}}}}}\n'
+        f'"completion_tokens": {wrote}, "prompt_tokens_details": {{"cached_tokens": {cached}}}'
+        "}}}\n"
     ).encode()
