@@ -13,6 +13,7 @@ import msgspec
 from stepdown.adapters.encoders.cut import count_cut
 from stepdown.adapters.encoders.minilm_graph import RECIPE, BertShape, write_graph
 from stepdown.errors import WeightsError
+from stepdown.ports.encoder import PieceVectors
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 MAX_TOKENS = 256
 """Source: sentence_bert_config.json of sentence-transformers/all-MiniLM-L6-v2."""
 _BATCH = 32
+_WINDOW, _MARGIN = 224, 15
+PIECES_RECIPE = f"windows of {_WINDOW} pieces with {_MARGIN} on either side/1"
+"""Changes when the vectors of word pieces change."""
 
 
 class MiniLM:
@@ -30,6 +34,7 @@ class MiniLM:
         """Wrap an open session; use `load_minilm` to open one."""
         self._name, self._digest = name, digest
         self._session, self._tokenizer = session, tokenizer
+        self._uncut: Any = None
 
     @property
     def name(self) -> str:
@@ -54,6 +59,38 @@ class MiniLM:
     def reads_in_part(self, texts: Sequence[str]) -> int:
         """Return how many texts are cut at the encoder's limit."""
         return count_cut(self._tokenizer, texts, self._tokenizer.truncation["max_length"])
+
+    @property
+    def piece_dim(self) -> int:
+        """Length of the vector of a word piece."""
+        return self.dim
+
+    @property
+    def piece_digest(self) -> str:
+        """Digest of the encoder and of the windows in which long texts are read."""
+        text = f"{self._digest};{PIECES_RECIPE}"
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    @property
+    def contextual(self) -> bool:
+        """Every piece has read its neighbours."""
+        return True
+
+    def embed_pieces(self, text: str) -> PieceVectors:
+        """Return the vectors of all word pieces of a text, read in windows that overlap."""
+        import numpy as np
+
+        uncut = self._uncut = self._uncut or _without_limit(self._tokenizer)
+        framed = uncut.encode(text, add_special_tokens=True)
+        ids, starts = framed.ids[1:-1], [start for start, _ in framed.offsets[1:-1]]
+        vectors = np.empty((len(ids), self.dim), dtype=np.float32)
+        for at in range(0, len(ids), _WINDOW):
+            low, high = max(0, at - _MARGIN), at + _WINDOW + _MARGIN
+            row = np.array([[framed.ids[0], *ids[low:high], framed.ids[-1]]], dtype=np.int32)
+            feed = {"input_ids": row, "mask": np.ones_like(row)}
+            read = self._session.run(["pieces"], feed)[0][0, 1:-1]
+            vectors[at : at + _WINDOW] = read[at - low : at - low + _WINDOW]
+        return PieceVectors(np.array(starts, dtype=np.intp), vectors)
 
     def embed_ids(self, ids: Sequence[Sequence[int]]) -> "NDArray[float32]":
         """Return unit vectors of token sequences, shape (len(ids), dim); special tokens are yours.
@@ -87,7 +124,7 @@ def load_minilm(
         WeightsError: a file is missing or is not a BERT encoder.
     """
     key = _digest(weights, max_tokens)
-    graph = cache_dir / "encoders" / f"{name}-{key[:16]}.onnx"
+    graph = cache_dir / "encoders" / f"{name}-{key[:16]}-pieces.onnx"
     if not graph.is_file():
         _build(weights, graph)
     tokenizer = _tokenizer(weights.with_name("tokenizer.json"), max_tokens)
@@ -127,6 +164,13 @@ def _tokenizer(path: Path, max_tokens: int) -> Any:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
+
+
+def _without_limit(tokenizer: Any) -> Any:
+    """Return a copy of a tokenizer that cuts nothing."""
+    copy = type(tokenizer).from_str(tokenizer.to_str())
+    copy.no_truncation()
+    return copy
 
 
 def _session(graph: Path, threads: int) -> Any:

@@ -63,8 +63,8 @@ class _Graph:
 def write_graph(tensors: "Tensors", shape: BertShape, target: Path) -> None:
     """Write the ONNX file of the encoder to `target`, atomically.
 
-    Inputs of the graph: `input_ids` and `mask`, int32 (batch, tokens). Output: `embedding`,
-    float32 (batch, dim), rows of length 1.
+    Inputs of the graph: `input_ids` and `mask`, int32 (batch, tokens). Outputs: `embedding`,
+    float32 (batch, dim), rows of length 1; and `pieces`, (batch, tokens, dim), before pooling.
     """
     data = _model(tensors, shape).SerializeToString()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +78,18 @@ def _model(tensors: "Tensors", shape: BertShape) -> Any:
     from onnx import TensorProto, helper
 
     graph = _Graph()
-    _pool(graph, _layers(graph, tensors, shape))
+    hidden = _layers(graph, tensors, shape)
+    _pool(graph, hidden)
+    graph.node("Identity", [hidden], "pieces")
     dim = tensors["embeddings.LayerNorm.weight"].shape[0]
     ints = [
         helper.make_tensor_value_info(name, TensorProto.INT32, ["batch", "tokens"])
         for name in ("input_ids", "mask")
     ]
     out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", dim])
-    body = helper.make_graph(graph.nodes, "encoder", ints, [out], graph.initializers)
+    shape_of_pieces = ["batch", "tokens", dim]
+    pieces = helper.make_tensor_value_info("pieces", TensorProto.FLOAT, shape_of_pieces)
+    body = helper.make_graph(graph.nodes, "encoder", ints, [out, pieces], graph.initializers)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(FUSED, 1)]
     return helper.make_model(body, opset_imports=opsets, ir_version=8, producer_name=RECIPE)
 

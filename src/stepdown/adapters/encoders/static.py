@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepdown.adapters.encoders.cut import count_cut
 from stepdown.errors import WeightsError
+from stepdown.ports.encoder import PieceVectors
 
 if TYPE_CHECKING:
     from numpy import float32, int8
@@ -38,6 +39,7 @@ class StaticEncoder:
         self._digest, self._tokenizer = digest, tokenizer
         self._vectors, self._scales = vectors, scales
         self._unknown = tokenizer.token_to_id(_UNKNOWN)
+        self._uncut: Any = None
 
     @property
     def name(self) -> str:
@@ -70,6 +72,32 @@ class StaticEncoder:
     def reads_in_part(self, texts: Sequence[str]) -> int:
         """Return of how many texts only the first 512 word pieces are read."""
         return count_cut(self._tokenizer, texts, _MAX_TOKENS)
+
+    @property
+    def piece_dim(self) -> int:
+        """Length of the vector of a word piece."""
+        return int(self._vectors.shape[1])
+
+    @property
+    def piece_digest(self) -> str:
+        """Digest of vectors and vocabulary: each piece stands for itself."""
+        return self._digest
+
+    @property
+    def contextual(self) -> bool:
+        """A piece knows nothing of its neighbours."""
+        return False
+
+    def embed_pieces(self, text: str) -> PieceVectors:
+        """Return the vectors of all known word pieces of a text."""
+        import numpy as np
+
+        uncut = self._uncut = self._uncut or _without_limit(self._tokenizer)
+        found = uncut.encode(text, add_special_tokens=False)
+        ids, starts = np.array(found.ids, dtype=np.intp), [start for start, _ in found.offsets]
+        known = ids != self._unknown
+        vectors = self._vectors[ids[known]] * self._scales[ids[known], None]
+        return PieceVectors(np.array(starts, dtype=np.intp)[known], vectors)
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         encode = self._tokenizer.encode
@@ -130,6 +158,13 @@ def _tokenizer(words: bytes) -> Any:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.enable_truncation(_MAX_TOKENS)
     return tokenizer
+
+
+def _without_limit(tokenizer: Any) -> Any:
+    """Return a copy of a tokenizer that cuts nothing."""
+    copy = type(tokenizer).from_str(tokenizer.to_str())
+    copy.no_truncation()
+    return copy
 
 
 def _scale_to_half(part: "NDArray[float32]") -> None:
