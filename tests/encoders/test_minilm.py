@@ -157,6 +157,30 @@ def test_files_that_are_missing_or_no_encoder_are_said_plainly(tiny: Path, tmp_p
     assert not (tmp_path / "encoders").exists()
 
 
+def test_word_pieces_have_the_vectors_that_are_pooled(tiny: Path, tmp_path: Path) -> None:
+    encoder = load_minilm(tiny, tmp_path, threads=1)
+    found = encoder.embed_pieces(TEXTS[0])
+    assert len(found.starts) == len(token_ids(tiny, TEXTS[:1])[0]) - 2
+    assert found.vectors.shape[1] == encoder.piece_dim
+    assert found.vectors.dtype == np.float32
+    assert encoder.contextual
+    assert encoder.piece_digest != encoder.digest
+
+
+def test_long_texts_are_read_in_windows_that_agree_where_they_overlap(
+    real: tuple[Path, MiniLM],
+) -> None:
+    _, encoder = real
+    text = "The parcel has not arrived and nobody answers the telephone. " * 40
+    found = encoder.embed_pieces(text)
+    assert len(found.starts) > 400
+    assert found.starts.tolist() == sorted(found.starts.tolist())
+    once = encoder.embed_pieces(text[: int(found.starts[100])])
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (found.vectors, once.vectors)]
+    assert (unit[0][:80] * unit[1][:80]).sum(axis=1).mean() > 0.9
+    assert encoder.embed_pieces("").vectors.shape == (0, 384)
+
+
 @pytest.fixture(scope="module")
 def real(model_cache: Path) -> tuple[Path, MiniLM]:
     if not is_cached("all-minilm-l6-v2", model_cache, load_catalogue()):

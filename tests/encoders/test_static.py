@@ -8,7 +8,7 @@ import pytest
 
 from stepdown.adapters.encoders.static import load_static
 from stepdown.errors import WeightsError
-from stepdown.ports.encoder import Encoder
+from stepdown.ports.encoder import Encoder, TokenEncoder
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +74,14 @@ def test_one_text_takes_less_than_a_fifth_of_a_millisecond(encoder: Encoder) -> 
         encoder.embed([text])
         spent.append(time.perf_counter() - start)
     assert np.median(spent) < 0.0002
+
+
+def test_word_pieces_stand_where_they_begin_in_texts_of_any_length(encoder: TokenEncoder) -> None:
+    text = "the " + "x" * 5000 + " and the"
+    found = encoder.embed_pieces(text)
+    assert found.starts.tolist() == [0, 5005, 5009]  # what no piece is made of is left out
+    assert found.vectors.shape == (3, encoder.piece_dim)
+    assert np.array_equal(found.vectors[0], found.vectors[2])
+    assert len(encoder.embed_pieces("word " * 5000).starts) == 5000
+    assert encoder.embed_pieces("").vectors.shape == (0, encoder.piece_dim)
+    assert not encoder.contextual

@@ -16,7 +16,7 @@ from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 
 JUDGE = "judge"
-SILENT = ("recorded", "head", "rule", "encoder", "image")  # adapters that answer no question
+SILENT = ("recorded", "head", "extractor", "rule", "encoder", "image")  # answer no question
 LONGEST_RUBRIC = 100_000  # characters: about the context of a small model; more is a wrong file
 
 

@@ -14,7 +14,7 @@ from stepdown.errors import ConfigError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 TAKEN = ("draw", "triage")
-REPEATING = ("recorded", "head", "rule")  # adapters that give one answer, whatever they are asked
+REPEATING = ("recorded", "head", "extractor", "rule")  # give one answer, whatever they are asked
 POLISHED = ("draft", "summarise")  # kinds of task whose answers a stronger tier may rewrite
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -42,6 +42,7 @@ class PieceVectors(Struct, frozen=True, eq=False):
     vectors: NDArray[float32]
 
 
+@runtime_checkable
 class TokenEncoder(Encoder, Protocol):
     """An encoder that tells its word pieces apart."""
 

@@ -16,7 +16,7 @@ from stepdown.evals.limiting import drawn
 from stepdown.wiring.evaluating import NETWORKED, ready
 from stepdown.wiring.workspace import Workspace
 
-PURE = ("head", "rule", "recorded")  # adapters that answer by a pure function
+PURE = ("head", "extractor", "rule", "recorded")  # adapters that answer by a pure function
 PROMPTS, ASKED_AT_PIN, ASKED_AGAIN = 20, 3, 1
 
 

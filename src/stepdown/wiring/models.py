@@ -14,7 +14,7 @@ from stepdown.core.task import Task, within
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 from stepdown.ports.embedder import Embedder
-from stepdown.ports.encoder import Encoder
+from stepdown.ports.encoder import Encoder, TokenEncoder
 from stepdown.ports.model import Model
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.registry import Registry
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stepdown.train.expert import Expert
+    from stepdown.train.extractor.reading import Extracting
 
 HOSTED = ("openai", "anthropic", "azure", "bedrock", "any-llm")
 STATIC = "static-minilm-256"
@@ -217,6 +218,30 @@ class ModelShop:
         expert = Expert(load_head(path, digest), self.encoder(tier.target))
         return HeadModel(_Predicting(expert), tier.model, in_thread=tier.target != STATIC)
 
+    def extractor(self, task: Task, tier: Tier, path: Path, digest: str) -> Model:
+        """Open a trained extractor with the encoder that it was trained on."""
+        from stepdown.adapters.models.extractor import ExtractorModel
+        from stepdown.train.extractor.file import load_extractor
+        from stepdown.train.extractor.reading import Extracting
+
+        encoder = self.token_encoder(tier.target)
+        reading = _Reading(Extracting(load_extractor(path, digest), encoder), digest)
+        return ExtractorModel(reading, tier.model, in_thread=tier.target != STATIC)
+
+    def token_encoder(self, name: str) -> TokenEncoder:
+        """Return an encoder that tells word pieces apart, by its name in the configuration.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        found = self.encoder(name)
+        if not isinstance(found, TokenEncoder):
+            raise ConfigError(
+                f"The encoder {name!r} gives no vectors of word pieces.",
+                f"An extractor needs them: use {STATIC} or all-minilm-l6-v2.",
+            )
+        return found
+
     def _embedding(self, task: Task, tier: Tier) -> Model:
         from stepdown.adapters.models.embedding import EmbeddingModel
         from stepdown.evals.scorers.retrieval import query_prefix
@@ -296,6 +321,18 @@ class ModelShop:
         if tier.name not in self._shared:
             self._shared[tier.name] = hosted_model(tier, self._environment, self._project.root)
         return self._shared[tier.name]
+
+
+class _Reading:
+    """An extractor with its encoder in the shape that the adapter reads."""
+
+    def __init__(self, extracting: Extracting, digest: str) -> None:
+        self._extracting = extracting
+        self.digest = digest
+
+    def read(self, text: str) -> tuple[Mapping[str, str | None], Mapping[str, float]]:
+        found = self._extracting.read(text)
+        return found.values, found.sure
 
 
 class _Predicting:

@@ -38,15 +38,19 @@ class Recipe(Struct, frozen=True):
 
 RECIPES: Mapping[str, Recipe] = {
     "head": Recipe(("head",)),
+    "extractor": Recipe(("extractor",)),
 }
 
 
 def trainers(workspace: Workspace) -> Mapping[str, Trainer]:
     """Return who trains by each recipe, the cheapest first; nothing heavy is loaded."""
+    from stepdown.train.extractor.trainer import ExtractorTrainer
     from stepdown.train.head_trainer import HeadTrainer
+    from stepdown.wiring.field_equality import same_field
 
     return {
         "head": HeadTrainer(workspace.models.encoder),
+        "extractor": ExtractorTrainer(workspace.models.token_encoder, same_field),
     }
 
 
@@ -54,6 +58,7 @@ def openers(shop: ModelShop) -> Mapping[str, Opener]:
     """Return how what each recipe made is opened as a model; each insists on the digest."""
     return {
         "head": shop.head,
+        "extractor": shop.extractor,
     }
 
 

@@ -25,7 +25,7 @@ from stepdown.errors import ConfigError
 from stepdown.ports.trainer import Made, Step, TrainingJob
 from stepdown.wiring.evaluating import Watch
 from stepdown.wiring.proving import Proof, prove
-from stepdown.wiring.recipes import AUTO, mute, trainers
+from stepdown.wiring.recipes import AUTO, RECIPES, mute, trainers
 from stepdown.wiring.registering import CardFile, Entry, register, size_of
 from stepdown.wiring.training_set import Gathered, gather
 from stepdown.wiring.workspace import Workspace
@@ -85,6 +85,8 @@ def wanted(workspace: Workspace, task: Task, recipe: str = "", tier: str = "") -
         for one in (workspace.tiers[n] for n in task.tiers):
             why = known[name].refusal(task, one)
             if why is not None:
+                if one.adapter in RECIPES[name].adapters:  # its own recipe knows best
+                    refused[one.name] = f"{name}: {why}"
                 refused.setdefault(one.name, f"{name}: {why}")
             elif recipe or mute(one):
                 found.append(Want(task, one, name))

@@ -19,8 +19,8 @@ from stepdown.train.extractor.model import Extractor, ExtractorCard
 from stepdown.train.extractor.shelf import Shelf
 from stepdown.train.extractor.spans import ROLES
 from stepdown.train.extractor.targets import is_absent, places_in, targets_of
-from stepdown.train.folds import assign_folds
 from stepdown.train.fit import calm_blas
+from stepdown.train.folds import assign_folds
 
 if TYPE_CHECKING:
     from numpy import float32, intp

@@ -28,6 +28,7 @@ _WHOLE = 0.98  # share of the values that are whole lines, from which only these
 _SHORT = (
     4  # tokens of a span that is compared as the task compares, where it is not found by letters
 )
+_SOUGHT = 2000  # tokens of a text that are searched so
 _WIDEST = Reach(tokens=MAX_TOKENS, lines=MAX_LINES, whole_lines=True)
 
 
@@ -75,7 +76,7 @@ def is_absent(value: Any) -> bool:
 def _compared(tokens: Tokens, value: Any, same: Same) -> Places | None:
     """Find short spans with a digit that the task holds for equal: other ways to write a day."""
     found = []
-    for first in range(len(tokens)):
+    for first in range(min(len(tokens), _SOUGHT)):
         for last in range(first, min(first + _SHORT, len(tokens))):
             span = tokens.span(first, last)
             if any(map(str.isdigit, span)) and same(value, span):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -44,9 +44,7 @@ class ExtractorTrainer:
     def refusal(self, task: Task, tier: Tier) -> str | None:
         """Say why this recipe cannot make that tier of the task; None when it can."""
         if task.kind != "extract" or not task.fields:
-            return (
-                f"it copies spans into `fields`; {task.name!r} is a {task.kind} task without them"
-            )
+            return f"it fills `fields` with spans; {task.name!r} is a {task.kind} task without"
         if tier.adapter != "extractor":
             return f'the tier {tier.name!r} has model = "{tier.model}", not "extractor:ENCODER"'
         return None
@@ -69,7 +67,9 @@ class ExtractorTrainer:
             return over
 
         extractor = fit_extractor(
-            _labelled(job.data.train), self._encoder(job.tier.target), self._asked(job, late)
+            _labelled([*job.data.train, *job.data.validation]),
+            self._encoder(job.tier.target),
+            self._asked(job, late),
         )
         path = save_extractor(extractor, job.folder)
         notes = (*(["The time was up: fewer penalties were tried."] if stopped else []),)
@@ -96,7 +96,9 @@ class ExtractorTrainer:
         )
 
 
-def _labelled(examples: tuple[Example, ...]) -> Labelled:
+def _labelled(rows: Sequence[Example]) -> Labelled:
+    """Return all examples, in the order of their ids: a recipe that cross-validates uses both."""
+    examples = sorted(rows, key=lambda row: row.id)
     for example in examples:
         if not isinstance(example.answer, dict):
             raise DataError(
@@ -117,17 +119,22 @@ def _card(extractor: Extractor) -> dict[str, Any]:
 
 
 def _notes(extractor: Extractor) -> list[str]:
-    """Say which fields are not, or not wholly, spans of the texts."""
-    return [text for field in extractor.card.fields if (text := _note(field)) is not None]
+    """Say of each field how it did, and whether its values are spans of the texts."""
+    return [_note(field) for field in extractor.card.fields]
 
 
-def _note(field: FieldCard) -> str | None:
+def _note(field: FieldCard) -> str:
     share = f"{field.found} of its {field.present} values stand in the texts"
+    if field.reach is not None and field.found >= _MOSTLY * field.present:
+        return f"{field.name}: {_measured(field)}."
     if field.reach is None:
         return (
             f"{field.name}: not learned, {share}; it is answered by null with confidence "
             f"{field.unlearned:.2f}."
         )
-    if field.found < _MOSTLY * field.present:
-        return f"{field.name}: only {share}; the others cannot be extracted, and count as wrong."
-    return None
+    return f"{field.name}: {_measured(field)}; only {share}, the others count as wrong."
+
+
+def _measured(field: FieldCard) -> str:
+    area = "unknown" if field.auroc is None else f"{field.auroc:.2f}"
+    return f"{field.accuracy:.2f} right in cross-validation (n {field.n}), AUROC {area}"
