@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stepdown.cli import models_check, models_promote, models_prune, models_verify
+from stepdown.cli import models_check, models_promote, models_prune, models_try, models_verify
 from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument
 from stepdown.cli.session import DONE, NO, open_workspace, session
 
@@ -82,3 +82,4 @@ app.command("rollback")(models_promote.rollback)
 app.command("prune")(models_prune.prune)
 app.command("verify")(models_verify.verify)
 app.command("check")(models_check.check)
+app.command("try")(models_try.attempt)

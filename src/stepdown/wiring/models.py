@@ -192,6 +192,11 @@ class ModelShop:
                 self._pins[name, tier] = locked.digest
                 self._built.pop((name, tier), None)
 
+    def pin_artifact(self, artifact: Artifact) -> None:
+        """Answer with a registered artifact in its tier's place, whatever is promoted."""
+        self._pins[artifact.task, artifact.tier] = artifact.digest
+        self._built.pop((artifact.task, artifact.tier), None)
+
     def made(self, task: Task, tier: Tier, recipe: str, path: Path, digest: str) -> Model:
         """Open what a recipe made for a tier, registered or not; the file must have the digest.
 
