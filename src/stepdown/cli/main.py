@@ -38,6 +38,8 @@ from stepdown.cli import (
     serve_status,
     steps,
     train,
+    train_export,
+    train_import,
     verify,
 )
 
@@ -82,6 +84,8 @@ VERBS = (
     ("eval show", SETS, eval_show.eval_show),
     ("eval check", SETS, eval_check.eval_check),
     ("certify plan", SETS, certify_plan.certify_plan),
+    ("train export", SETS, train_export.train_export),
+    ("train import", SETS, train_import.train_import),
     ("verify", SETS, verify.verify),
     ("label", SETS, label.label),
     ("outcomes", SETS, outcomes.outcomes),
