@@ -7,11 +7,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from tiny_project import THINGS, TOML, rows, write_jsonl, write_project
+from tiny_project import THINGS, TOML, rows, stepdown, write_jsonl, write_project
 
-from stepdown.core.beside import Feedback
+from stepdown.core.beside import Feedback, Shadow
 from stepdown.core.trace import Attempt, Trace
 from stepdown.errors import DataError
+from stepdown.wiring.fresh_rows import fresh_rows
 from stepdown.wiring.training_set import Gathered, Options, gather
 from stepdown.wiring.workspace import Workspace
 
@@ -212,3 +213,20 @@ def test_rows_of_the_set_stay_what_they_are(tmp_path: Path) -> None:
     known = {row["id"]: row for row in rows()}
     for row in gathered(workspace).data.train:
         assert (row.input, row.answer) == (known[row.id]["text"], known[row.id]["topic"])
+
+
+def test_a_request_that_was_learned_from_is_no_fresh_row_of_a_review(tmp_path: Path) -> None:
+    workspace = served(tmp_path, trace("t1"), trace("t2", answered_by="expert"))
+    ledger = workspace.ledger()
+    for name in ("t1", "t2"):
+        seen = trace(name)
+        ledger.note(
+            Shadow(id=f"s{name}", trace_id=name, task="topic", at=seen.at, input=seen.input)
+        )
+    ledger.close()
+    task = workspace.project.task("topic")
+    before = fresh_rows(workspace, task, (), since="2026-10-01")
+    assert stepdown("train", "-p", tmp_path).exit_code == 0
+    after = fresh_rows(Workspace.open(tmp_path), task, (), since="2026-10-01")
+    assert [row.id for row in before.plain] == ["pool:t1", "pool:t2"]
+    assert [row.id for row in after.plain] == ["pool:t2"]

@@ -4,6 +4,7 @@ Only the rows that it is given are read: keep test and certify rows away from it
 """
 
 from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,14 @@ class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
 
     `penalties` run from strong to weak and are compared with the summed loss of the rows (1 / C
     in other libraries). `tolerance` is the relative gain per step below which the fit stops.
-    One thread by default: sums then have one order, so equal data give equal bytes, and a busy
-    machine, whose waiting threads block each other, slows the fit less.
-    `lexical_scales` are the weights tried for the lexicon
-    (none: no lexicon). Above `lexical_rows` rows none is tried: a measured limit. On 4,000
-    rows of banking77 (77 labels, static encoder) the fit took 40 s of processor time, 104 s on two
-    busy cores, and cross-validation kept no lexicon.
+    One thread for linear algebra by default: sums then have one order, so equal data give equal
+    bytes, and a busy machine, whose waiting threads block each other, slows the fit less. Folds
+    do not touch each other: `workers` of them are fitted at a time.
+    `lexical_scales` are the weights tried for the lexicon (none: no lexicon), at the penalties
+    next to the best without it. Above `lexical_rows` rows none is tried: memory and time. On the
+    train file of banking77, held-out third, no test row seen: static encoder .888 without, .903
+    with it; transformer .915 and .920. The full weight of 1 is what small sets choose, the half
+    what large ones do.
     """
 
     penalties: tuple[float, ...] = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -47,8 +50,9 @@ class HeadRecipe(Struct, frozen=True, forbid_unknown_fields=True):
     max_iterations: int = 200
     tolerance: float = 1e-5
     threads: int = 1
-    lexical_scales: tuple[float, ...] = (1.0,)
-    lexical_rows: int = 2000
+    workers: int = 2
+    lexical_scales: tuple[float, ...] = (1.0, 0.5)
+    lexical_rows: int = 40_000
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be fitted."""
@@ -117,6 +121,7 @@ def fit_head(
     rows = _Rows(tuple(texts), embeddings, coded, tuple(names), folds)
     with calm_blas(recipe.threads):
         choice = _choose(rows, recipe, step)
+        tell(step, "fit on all rows", 0)
         lexicon = fit_lexicon(texts) if choice.scale else None
         linear, lexicon = _fold(_fit_all(rows, lexicon, choice, recipe), lexicon)
         familiarity = fit_familiarity(rows.embeddings, coded, len(names))
@@ -147,8 +152,7 @@ def _embedded(encoder: Encoder, texts: Sequence[str], step: Step | None) -> "NDA
     """Embed block by block, so that somebody can watch, and stop it."""
     found = []
     for start in range(0, len(texts), BLOCK):
-        if step is not None:
-            step("embed", start, len(texts))
+        tell(step, "embed", start, len(texts))
         found.append(encoder.embed(texts[start : start + BLOCK]))
     return np.concatenate(found)
 
@@ -188,28 +192,39 @@ def _choose(rows: _Rows, recipe: HeadRecipe, step: Step | None) -> _Choice:
     The lexicon must gain more than one standard error of the paired gains of the rows, or there
     is none. Source: Breiman et al. (1984), "Classification and regression trees", section 3.4.3.
     """
-    plain = _best(rows, [None] * (int(rows.folds.max()) + 1), 0.0, recipe, step)
+    every = range(len(recipe.penalties))
+    plain = _best(rows, [None] * (int(rows.folds.max()) + 1), 0.0, every, recipe, step)
     if len(rows.texts) > recipe.lexical_rows or not recipe.lexical_scales:
         return plain
-    tables = lexical_by_fold(rows.texts, rows.folds)
+    tell(step, "n-grams", 0)
+    tables = lexical_by_fold(rows.texts, rows.folds, recipe.workers)
     if any(table is None for table in tables):
         return plain
-    tried = [_best(rows, tables, scale, recipe, step) for scale in recipe.lexical_scales]
+    near = range(max(0, plain.at - 1), min(len(every), plain.at + 2))
+    tried = [_best(rows, tables, scale, near, recipe, step) for scale in recipe.lexical_scales]
     best = min(tried, key=lambda choice: choice.log_loss)
     gains = plain.losses - best.losses
     return best if gains.mean() > gains.std() / np.sqrt(len(gains)) else plain
+
+
+def tell(step: Step | None, stage: str, done: int, total: int | None = None) -> None:
+    """Say how far a fit is, where somebody watches."""
+    if step is not None:
+        step(stage, done, total)
 
 
 def _best(
     rows: _Rows,
     tables: "list[NDArray[float32] | None]",
     scale: float,
+    span: range,
     recipe: HeadRecipe,
     step: Step | None,
 ) -> _Choice:
-    """Return the best penalty at one lexical scale, by log loss after temperature."""
+    """Return the best penalty of a span at one lexical scale, by log loss after temperature."""
     choices = []
-    for at, logits in enumerate(_out_of_fold(rows, tables, scale, recipe, step)):
+    found = _out_of_fold(rows, tables, scale, span, recipe, step)
+    for at, logits in zip(span, found, strict=True):
         temperature = fit_temperature(logits, rows.coded).temperature
         accuracy = float((logits.argmax(axis=1) == rows.coded).mean())
         losses = row_losses(logits, rows.coded, temperature)
@@ -221,6 +236,7 @@ def _out_of_fold(
     rows: _Rows,
     tables: "list[NDArray[float32] | None]",
     scale: float,
+    span: range,
     recipe: HeadRecipe,
     step: Step | None,
 ) -> "NDArray[float32]":
@@ -228,15 +244,20 @@ def _out_of_fold(
 
     `tables` holds for each fold the lexical vectors of all rows by a lexicon that did not see it.
     """
-    shape = (len(recipe.penalties), len(rows.coded), len(rows.names))
-    logits = np.empty(shape, dtype=np.float32)
-    for fold, lexical in enumerate(tables):
-        if step is not None:
-            step("cross-validate with n-grams" if scale else "cross-validate", fold, len(tables))
-        held, features = rows.folds == fold, join_features(rows.embeddings, lexical, scale)
-        coded, penalties = rows.coded[~held], recipe.penalties
+    penalties = recipe.penalties[span.start : span.stop]
+    logits = np.empty((len(span), len(rows.coded), len(rows.names)), dtype=np.float32)
+
+    def fit(fold: int) -> None:
+        held, features = rows.folds == fold, join_features(rows.embeddings, tables[fold], scale)
+        coded = rows.coded[~held]
         for at, linear in enumerate(_fit(features[~held], coded, rows.names, penalties, recipe)):
             logits[at, held] = linear.logits(features[held])
+
+    stage = "cross-validate with n-grams" if scale else "cross-validate"
+    tell(step, stage, 0, len(tables))
+    with ThreadPoolExecutor(recipe.workers) as pool:
+        for done, _ in enumerate(pool.map(fit, range(len(tables))), 1):
+            tell(step, stage, done, len(tables))
     return logits
 
 

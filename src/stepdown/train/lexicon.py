@@ -7,8 +7,9 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _SIZES = (3, 4, 5)
 _WORD = "\t"
 _WORDS = re.compile(r"\w+")
 _DENSE_ROWS = 2000
+_BLOCK = 512  # texts weighed at once
+_KEPT = 65_536  # tokens whose n-grams are remembered
 
 
 class Lexicon(Struct, frozen=True, eq=False, dict=True):
@@ -70,10 +73,12 @@ class Lexicon(Struct, frozen=True, eq=False, dict=True):
         A text of unknown n-grams only is all zeros. A vector does not depend on its neighbours.
         """
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        for row, text in enumerate(texts):
-            places, weights = self._table.weigh(text)
-            if len(places):
-                out[row] = weights @ self._wide[places]
+        for start in range(0, len(texts), _BLOCK):
+            ends, places, weights = self._table.weigh_all(texts[start : start + _BLOCK])
+            for row, (low, high) in enumerate(pairwise(ends)):
+                if high > low:
+                    wide = self._wide.take(places[low:high], axis=0)
+                    np.dot(weights[low:high], wide, out=out[start + row])
         return out
 
     def folded(self, weights: "NDArray[float32]") -> "Lexicon":
@@ -88,15 +93,49 @@ class _Table:
         self.places = {gram: at for at, gram in enumerate(grams)}
         self.block = np.array([gram.startswith(_WORD) for gram in grams], dtype=np.intp)
         self.idf = idf
+        self._of_token: dict[str, list[int]] = {}
 
     def weigh(self, text: str) -> "tuple[NDArray[intp], NDArray[float32]]":
         """Return the places of the known n-grams, ascending, and their weights."""
-        found = [at for gram in _grams(text) if (at := self.places.get(gram)) is not None]
-        places, counts = np.unique(np.array(found, dtype=np.intp), return_counts=True)
+        _, places, weights = self.weigh_all([text])
+        return places, weights
+
+    def weigh_all(
+        self, texts: Sequence[str]
+    ) -> "tuple[list[int], NDArray[intp], NDArray[float32]]":
+        """Return where each text begins and ends, and its places and weights, one after another."""
+        found = [self._found(text) for text in texts]
+        size = len(self.places)
+        row_of = np.repeat(np.arange(len(found)), [len(each) for each in found])
+        places = np.fromiter(chain.from_iterable(found), np.intp, len(row_of))
+        keys, counts = np.unique(row_of * size + places, return_counts=True)
+        rows, places = np.divmod(keys, size)
         weights = (1 + np.log(counts)) * self.idf[places]
-        block = self.block[places]
-        lengths = np.sqrt(np.bincount(block, weights**2, minlength=2))
-        return places, (weights / lengths[block]).astype(np.float32)
+        block = 2 * rows + self.block[places]
+        lengths = np.sqrt(np.bincount(block, weights**2, minlength=2 * len(found)))
+        ends = np.searchsorted(rows, np.arange(len(found) + 1)).tolist()
+        return ends, places, (weights / lengths[block]).astype(np.float32)
+
+    def _found(self, text: str) -> list[int]:
+        """Return the places of the known n-grams of a text, as often as each occurs."""
+        get, plain = self.places.get, _plain(text)
+        words = _WORDS.findall(plain)
+        found = [at for word in words if (at := get(_WORD + word)) is not None]
+        pairs = (f"{_WORD}{one} {two}" for one, two in pairwise(words))
+        found += [at for pair in pairs if (at := get(pair)) is not None]
+        for token in plain.split():
+            found += self._letters(token)
+        return found
+
+    def _letters(self, token: str) -> list[int]:
+        """Return the places of a token's n-grams of letters; those of usual tokens are kept."""
+        kept = self._of_token.get(token)
+        if kept is None:
+            get = self.places.get
+            kept = [at for gram in _letters(token) if (at := get(gram)) is not None]
+            if len(self._of_token) < _KEPT and len(token) <= _MAX_LETTERS:
+                self._of_token[token] = kept
+        return kept
 
 
 def fit_lexicon(texts: Sequence[str]) -> Lexicon | None:
@@ -118,29 +157,43 @@ def fit_lexicon(texts: Sequence[str]) -> Lexicon | None:
 
 
 def lexical_by_fold(
-    texts: Sequence[str], folds: "NDArray[intp]"
+    texts: Sequence[str], folds: "NDArray[intp]", workers: int = 1
 ) -> "list[NDArray[float32] | None]":
     """Return, for each fold, vectors of all texts by a lexicon of the texts outside that fold."""
-    tables: list[NDArray[float32] | None] = []
-    for fold in range(int(folds.max()) + 1):
+
+    def table(fold: int) -> "NDArray[float32] | None":
         outside = [text for text, at in zip(texts, folds, strict=True) if at != fold]
         lexicon = fit_lexicon(outside)
-        tables.append(None if lexicon is None else lexicon.embed(texts))
-    return tables
+        return None if lexicon is None else lexicon.embed(texts)
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(table, range(int(folds.max()) + 1)))
+
+
+def _plain(text: str) -> str:
+    """Return the text in one form of its letters, in lower case."""
+    if text.isascii():
+        return text.lower()
+    # A lone surrogate cannot be written to a file; it counts as a question mark.
+    return unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).lower()
 
 
 def _grams(text: str) -> Iterator[str]:
     """Yield every n-gram, as often as it occurs."""
-    # A lone surrogate cannot be written to a file; it counts as a question mark.
-    plain = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).lower()
+    plain = _plain(text)
     words = _WORDS.findall(plain)
     yield from (_WORD + word for word in words)
     yield from (f"{_WORD}{one} {two}" for one, two in pairwise(words))
     for token in plain.split():
-        padded = f" {token} "
-        for size in _SIZES:
-            for at in range(len(padded) - size + 1):
-                yield padded[at : at + size]
+        yield from _letters(token)
+
+
+def _letters(token: str) -> Iterator[str]:
+    """Yield the n-grams of letters of a token."""
+    padded = f" {token} "
+    for size in _SIZES:
+        for at in range(len(padded) - size + 1):
+            yield padded[at : at + size]
 
 
 def _vocabulary(texts: Sequence[str]) -> "tuple[tuple[str, ...], NDArray[intp]]":
@@ -157,11 +210,10 @@ def _matrix(texts: Sequence[str], table: _Table) -> Any:
     """Return the weights as a sparse matrix, shape (texts, grams)."""
     from scipy.sparse import csr_matrix
 
-    rows = [table.weigh(text) for text in texts]
-    ends = np.cumsum([0, *(len(places) for places, _ in rows)])
-    places = np.concatenate([places for places, _ in rows])
-    weights = np.concatenate([weights for _, weights in rows]).astype(np.float64)
-    return csr_matrix((weights, places, ends), shape=(len(texts), len(table.places)))
+    ends, places, weights = table.weigh_all(texts)
+    return csr_matrix(
+        (weights.astype(np.float64), places, ends), shape=(len(texts), len(table.places))
+    )
 
 
 def _axes(matrix: Any, dim: int) -> "NDArray[float64]":

@@ -28,6 +28,7 @@ from stepdown.wiring.buying import further
 from stepdown.wiring.certifying import able, outcomes_of, unhelped
 from stepdown.wiring.evaluating import Watch, run_one
 from stepdown.wiring.pool import PREFIX, settled
+from stepdown.wiring.trained_on import trained_on
 from stepdown.wiring.workspace import Workspace, columns_of
 
 SOURCES = {"policy": "shadow runs", "ceiling": "audits"}  # by whose answer was tried
@@ -141,6 +142,7 @@ def _apart(workspace: Workspace, task: Task, fresh: Sequence[Sample]) -> tuple[S
     by_group = keys.group is not None
     parts = workspace.whole_split.parts
     old = [sample for part in parts.values() for sample in part]
+    old += trained_on(workspace, task)
     taken = {sample.id for sample in old}
     new = [sample for sample in fresh if sample.id not in taken]
     near = group_samples([*old, *new], by_group=by_group)

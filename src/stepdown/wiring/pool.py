@@ -19,6 +19,7 @@ from stepdown.evals.dataset import Sample
 from stepdown.evals.split import group_samples, regrouped
 from stepdown.wiring.evaluating import Watch, run_one
 from stepdown.wiring.shadow_pool import pool_rows
+from stepdown.wiring.trained_on import trained_on
 from stepdown.wiring.workspace import SHADOW_POOL, Workspace
 
 PREFIX = "pool:"  # of the ids of its rows, so that they are never those of labelled rows
@@ -62,7 +63,7 @@ def pool_of(workspace: Workspace, task: Task) -> Pool:
         )
     if not fresh:
         raise DataError(f"{keys.pool} holds no rows.", "Put unlabelled messages there.")
-    pool = _apart(workspace, fresh)
+    pool = _apart(workspace, task, fresh)
     if not pool.samples:
         raise DataError(
             f"All {len(fresh)} rows of {keys.pool} resemble train or tune rows.",
@@ -102,12 +103,12 @@ def _group(keys: DataKeys, name: str, line: int, row: Mapping[str, object]) -> s
     return str(row[keys.group])
 
 
-def _apart(workspace: Workspace, fresh: Sequence[Sample]) -> Pool:
-    """Leave out rows that share a group with a train or tune row, and group the rest anew."""
+def _apart(workspace: Workspace, task: Task, fresh: Sequence[Sample]) -> Pool:
+    """Leave out rows that share a group with what trained or chose, and group the rest anew."""
     keys = workspace.project.data
     by_group = keys is not None and keys.group is not None
     parts = workspace.whole_split.parts
-    old = [*parts["train"], *parts["tune"]]
+    old = [*parts["train"], *parts["tune"], *trained_on(workspace, task)]
     near = group_samples([*old, *fresh], by_group=by_group)
     spent = {near[sample.id] for sample in old}
     kept = [sample for sample in fresh if near[sample.id] not in spent]

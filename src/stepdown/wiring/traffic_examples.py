@@ -8,7 +8,7 @@ to be bettered.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -183,13 +183,3 @@ def _json(task: Task, text: str) -> Any:
         return None
     broken = task.json_schema and violation(task.json_schema, found)
     return None if broken else found
-
-
-def traces_of(workspace: Workspace, ids: frozenset[str], task: Task) -> Iterator[Trace]:
-    """Yield the traces with these ids, as far as the ledger still holds their texts."""
-    if not ids:
-        return
-    with suppress(DataError), workspace.kept_ledger() as ledger:
-        for trace in ledger.traces(task=task.name):
-            if trace.id in ids and trace.input is not None:
-                yield trace

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 from stepdown.core.task import Task
+from stepdown.core.trace import Trace
+from stepdown.errors import DataError
 from stepdown.evals.dataset import Sample
 from stepdown.wiring.registering import cards_of
-from stepdown.wiring.traffic_examples import traces_of
 from stepdown.wiring.workspace import Workspace
 
 
@@ -23,5 +27,14 @@ def trained_on(workspace: Workspace, task: Task) -> tuple[Sample, ...]:
             reference=None,
             group=trace.session,
         )
-        for trace in traces_of(workspace, ids, task)
+        for trace in _traces(workspace, ids, task)
     )
+
+
+def _traces(workspace: Workspace, ids: frozenset[str], task: Task) -> Iterator[Trace]:
+    if not ids:
+        return
+    with suppress(DataError), workspace.kept_ledger() as ledger:
+        for trace in ledger.traces(task=task.name):
+            if trace.id in ids and trace.input is not None:
+                yield trace
