@@ -11,6 +11,7 @@ from letters import Letters, rows
 from stepdown.core.digest import digest
 from stepdown.errors import DataError, WeightsError
 from stepdown.train import Expert, Head, HeadRecipe, dump_head, fit_head, load_head, save_head
+from stepdown.train.familiarity import Familiarity
 from stepdown.train.folds import assign_folds
 from stepdown.train.logistic import fit_path
 
@@ -182,3 +183,21 @@ def test_a_name_cannot_lead_out_of_the_models_directory() -> None:
     texts, labels = rows(60)
     with pytest.raises(ValueError, match="plain file-name"):
         fit_head(texts, labels, Letters(), task="../x", name="n")
+
+
+def test_in_scope_is_lower_for_strange_texts() -> None:
+    expert = Expert(fit(300), Letters())
+    known = [p.in_scope for p in expert.predict(rows(200, seed=3)[0])]
+    strange = [p.in_scope for p in expert.predict(["zzqx jjvk", "xyxyxy", "qqq"])]
+    assert max(strange) < np.quantile(known, 0.4)
+    assert np.mean(strange) < np.quantile(known, 0.25)
+    assert 0.4 < np.mean(known) < 0.6
+
+
+def test_a_head_of_before_scope_was_kept_still_loads(tmp_path: Path) -> None:
+    head = fit(120)
+    bare = Familiarity(head.familiarity.centroids, head.familiarity.distances)
+    old = Head(head.card, head.linear, bare, head.lexicon)
+    back = load_head(save_head(old, tmp_path))
+    said = Expert(back, Letters()).predict(["parcel late"])[0]
+    assert said.in_scope == said.familiarity

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 class Prediction(Struct, frozen=True):
-    """What an expert says about one text. `familiarity` is 0..1; 0 is unlike all training rows."""
+    """What an expert says about one text.
+
+    `familiarity` is 0..1; 0 is unlike all training rows. `in_scope` adds to it how confident the
+    head is: a low one says that the text belongs to none of the labels.
+    """
 
     label: str
     label_probs: dict[str, float]
     familiarity: float
+    in_scope: float
 
 
 class Expert(Struct, frozen=True, eq=False):
@@ -61,13 +66,17 @@ class Expert(Struct, frozen=True, eq=False):
         return self.head.lexicon.embed(texts) if self.head.lexicon else None
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """Return label, distribution and familiarity of each text, from one pass of the encoder."""
+        """Return what is said of each text, from one pass of the encoder."""
         embeddings = self.encoder.embed(texts)
-        rows = self.head.predict_proba(embeddings, self.lexical(texts)).tolist()
-        familiar = self.head.familiarity.score(embeddings).tolist()
-        return [_prediction(self.labels, *row) for row in zip(rows, familiar, strict=True)]
+        found = self.head.predict_proba(embeddings, self.lexical(texts))
+        familiar = self.head.familiarity.score(embeddings)
+        scope = self.head.familiarity.in_scope(familiar, found.max(axis=1, initial=0.0))
+        told = zip(found.tolist(), familiar.tolist(), scope.tolist(), strict=True)
+        return [_prediction(self.labels, *one) for one in told]
 
 
-def _prediction(labels: tuple[str, ...], row: list[float], familiarity: float) -> Prediction:
+def _prediction(
+    labels: tuple[str, ...], row: list[float], familiarity: float, in_scope: float
+) -> Prediction:
     best = max(range(len(row)), key=row.__getitem__)
-    return Prediction(labels[best], dict(zip(labels, row, strict=True)), familiarity)
+    return Prediction(labels[best], dict(zip(labels, row, strict=True)), familiarity, in_scope)

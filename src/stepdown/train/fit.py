@@ -21,7 +21,7 @@ from stepdown.train.folds import assign_folds
 from stepdown.train.head import Head, HeadCard, join_features
 from stepdown.train.lexicon import Lexicon, fit_lexicon, lexical_by_fold
 from stepdown.train.logistic import Linear, fit_path
-from stepdown.train.softmax import row_losses
+from stepdown.train.softmax import row_losses, softmax
 
 if TYPE_CHECKING:
     from numpy import float32, float64, intp
@@ -77,13 +77,16 @@ class _Rows(Struct, frozen=True, eq=False):
 
 
 class _Choice(Struct, frozen=True, eq=False):
-    """A penalty and a lexical scale, and what cross-validation measured: losses are (rows,)."""
+    """A penalty and a lexical scale, and what cross-validation measured: losses and
+    confidences are of the rows, shape (rows,).
+    """
 
     at: int
     scale: float
     temperature: float
     accuracy: float
     losses: "NDArray[float64]"
+    confidences: "NDArray[float64]"
 
     @property
     def log_loss(self) -> float:
@@ -124,7 +127,8 @@ def fit_head(
         tell(step, "fit on all rows", 0)
         lexicon = fit_lexicon(texts) if choice.scale else None
         linear, lexicon = _fold(_fit_all(rows, lexicon, choice, recipe), lexicon)
-        familiarity = fit_familiarity(rows.embeddings, coded, len(names))
+        sure = choice.confidences
+        familiarity = fit_familiarity(rows.embeddings, coded, len(names), folds, sure)
     card = HeadCard(
         task=task,
         name=name,
@@ -228,7 +232,8 @@ def _best(
         temperature = fit_temperature(logits, rows.coded).temperature
         accuracy = float((logits.argmax(axis=1) == rows.coded).mean())
         losses = row_losses(logits, rows.coded, temperature)
-        choices.append(_Choice(at, scale, temperature, accuracy, losses))
+        sure = softmax(logits.astype(np.float64), temperature).max(axis=1)
+        choices.append(_Choice(at, scale, temperature, accuracy, losses, sure))
     return min(choices, key=lambda choice: choice.log_loss)
 
 

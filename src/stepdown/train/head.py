@@ -92,7 +92,7 @@ class Head(Struct, frozen=True, eq=False, dict=True):
         wanted: dict[str, tuple[int, ...]] = {
             "weights": (dim + lexical, labels),
             "bias": (labels,),
-            "centroids": (labels, dim),
+            "centroids": (len(self.familiarity.centroids), dim),
         }
         for name, array in _tensors(self).items():
             if name.startswith("lexicon_"):
@@ -186,7 +186,7 @@ def load_head(path: Path, digest: str | None = None) -> Head:
     try:
         card, arrays = _card(data), load(data)
         linear = Linear(arrays["weights"], arrays["bias"])
-        familiar = Familiarity(arrays["centroids"], arrays["distances"])
+        familiar = Familiarity(arrays["centroids"], arrays["distances"], arrays.get("confidences"))
         return Head(card, linear, familiar, _lexicon(arrays) if card.lexical_dim else None)
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
@@ -202,6 +202,8 @@ def _tensors(head: Head) -> "dict[str, NDArray[Any]]":
         "centroids": head.familiarity.centroids,
         "distances": head.familiarity.distances,
     }
+    if head.familiarity.confidences is not None:
+        tensors["confidences"] = head.familiarity.confidences
     if head.lexicon is not None:
         words = bytearray("\n".join(head.lexicon.grams).encode())
         tensors["lexicon_words"] = np.frombuffer(words, dtype=np.uint8)
