@@ -18,6 +18,7 @@ from stepdown.core.request import Completion, Message
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
 from stepdown.core.trace import Trace
+from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import ModelError
 from stepdown.serve.audits import Audits, Purse, is_drawn
 from stepdown.serve.ramp import Ramp
@@ -54,6 +55,7 @@ class Shop:
         price: Price = BY_THE_SECOND,
         most: int = 10,
         today: str = "2026-11-22",
+        withdrawn: Withdrawal | None = None,
     ) -> None:
         self.small, self.big = small, big
         self.traces: list[Trace] = []
@@ -91,6 +93,7 @@ class Shop:
             keeping={"intent": Keeping("full")},
             ramp=Ramp("shop", exposure=lambda _: exposure, shadows=self.queue, audits=audits),
             today=lambda: today,
+            withdrawn=lambda _task: withdrawn,
         )
 
     async def ask(self, name: str = "r1", text: str = "Sort: hello", **hints: str) -> None:
@@ -215,3 +218,51 @@ async def test_texts_of_an_audit_are_kept_by_the_same_words_as_those_of_a_reques
     assert all(attempt.answer is None for attempt in bare.attempts)
     tally = tally_of_shadow(note, lambda: "x1")
     assert (tally.kind, tally.loss, tally.propensity) == ("audit", 1.0, 1.0)
+
+
+def taken_back(acts: str, at: float | None = None) -> Withdrawal:
+    return Withdrawal(
+        task="intent",
+        task_digest="d",
+        lock_digest="l",
+        at="2026-11-22T10:00:00+00:00",
+        kind="loss",
+        reason="a test",
+        acts=acts,  # type: ignore[arg-type]
+        signal=None if at is None else "small.confidence",
+        threshold=at,
+    )
+
+
+async def test_after_an_alarm_the_ceiling_answers_and_nothing_is_audited() -> None:
+    shop = Shop(said("spam"), said("refund"), withdrawn=taken_back("ceiling"))
+    await shop.ask()
+    [trace] = shop.traces
+    assert (trace.answered_by, trace.guarantee) == ("big", "withdrawn")
+    assert trace.outside_guarantee == "withdrawn"
+    assert shop.notes == []
+    status = shop.service.status()["tasks"]["intent"]
+    assert (status["guarantee"], status["withdrawn"]) == ("withdrawn", "a test; ceiling answers")
+
+
+async def test_a_raised_threshold_keeps_what_is_sure_enough_and_audits_go_on() -> None:
+    sure = Shop(said("refund", 0.97), said("refund"), withdrawn=taken_back("raised", 0.95))
+    note = await sure.audited()
+    assert (note.caller_tier, note.outside_guarantee, note.loss) == ("small", "raised", 0.0)
+    less = Shop(said("refund", 0.9), said("refund"), withdrawn=taken_back("raised", 0.95))
+    await less.ask()
+    assert less.traces[0].answered_by == "big"
+
+
+async def test_a_warning_changes_nothing_that_is_served() -> None:
+    shop = Shop(said("refund"), said("refund"), withdrawn=taken_back("warned"))
+    note = await shop.audited()
+    assert (note.caller_tier, note.outside_guarantee) == ("small", None)
+    assert shop.traces[0].guarantee == "certified"
+
+
+async def test_past_its_date_a_raised_threshold_ends_too() -> None:
+    raised = taken_back("raised", 0.5)
+    shop = Shop(said("refund"), said("refund"), withdrawn=raised, today="2027-01-01")
+    await shop.ask()
+    assert shop.traces[0].answered_by == "big"

@@ -15,7 +15,12 @@ from numpy.typing import ArrayLike
 
 from stepdown.stats.arrays import Floats, probability, vector
 
-RATIOS = (1.5, 2.0, 3.0, 6.0)  # odds of a loss against those of the null, spread over what matters
+RATIOS = (
+    1.5,
+    2.5,
+    5.0,
+    20.0,
+)  # odds of a loss against those of the null: small shifts to large ones
 
 
 @dataclass(frozen=True)

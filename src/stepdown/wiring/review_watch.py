@@ -21,8 +21,16 @@ class Looking:
     and libraries that whoever answers requests does without.
     """
 
-    def __init__(self, root: Path, every_s: float, *, first_s: float = FIRST_S) -> None:
-        self._command = [sys.executable, "-P", "-m", LOOK, str(root)]
+    def __init__(
+        self,
+        root: Path,
+        every_s: float,
+        *,
+        first_s: float = FIRST_S,
+        program: str = sys.executable,
+    ) -> None:
+        self._command = [program, "-P", "-m", LOOK, str(root)]
+        self.looks = 0
         self._every_s = every_s
         self._first_s = min(first_s, every_s)
         self._stopping = threading.Event()
@@ -38,6 +46,7 @@ class Looking:
         pause = self._first_s
         while not self._stopping.wait(pause):
             self._once()
+            self.looks += 1
             pause = self._every_s
 
     def _once(self) -> None:
