@@ -87,7 +87,7 @@ class Running:
         """Find the steps of the unnamed calls; tell whether there are such calls."""
         if not self.sums.learning.n:
             return False
-        self.know(discover(list(self.sums.learning.seen()), self.rules))
+        self.know(discover(self.sums.learning.seen(), self.rules))
         return True
 
     def know(self, found: Sequence[Found]) -> None:
@@ -140,15 +140,17 @@ class Running:
 
     def _sample(self, batch: Batch, whole: Part, contents: Contents, rows: Sequence[int]) -> None:
         """Keep some unnamed calls to learn from."""
-        learning = self.sums.learning
-        learning.n += len(rows)
-        for row, key in zip(rows, keys_of(batch, contents, rows).tolist(), strict=True):
+
+        def seen(place: int) -> Seen | None:
+            row = rows[place]
             said = contents[row] or Content()
-            if not learning.wants(key) or (form := form_in(said)) is None:
-                continue
+            form = form_in(said)
             answer = None if whole.failed[row] else said.answer
-            session = int(whole.sessions[row]) or None
-            learning.add(key, Seen(form, shape_of(answer, said.called), session))
+            shape = shape_of(answer, said.called)
+            return None if form is None else Seen(form, shape, int(whole.sessions[row]) or None)
+
+        at = np.asarray(rows, dtype=np.intp)
+        self.sums.learning.add(keys_of(batch, contents, rows), whole.sessions[at], seen)
 
 
 def _rows_by_step(batch: Batch) -> dict[str | None, Sequence[int]]:

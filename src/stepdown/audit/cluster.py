@@ -8,18 +8,19 @@ stand in one session decide.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from stepdown.audit.found import Found
 from stepdown.audit.rules import Rules
 from stepdown.audit.shape import Shape, Shapes, compare
-from stepdown.audit.shingles import shingles, words_of
-from stepdown.audit.sketch import hash64
-from stepdown.audit.tree import Bools, leaves
+from stepdown.audit.shingles import kept_shingles, shingles, words_of
+from stepdown.audit.sketch import Hashes, hash64
+from stepdown.audit.tree import LIMITS, Bools, leaves
 from stepdown.core.request import Message
 
 _USER_WORDS = 120
@@ -42,9 +43,10 @@ class Form(Struct, frozen=True):
     text: str
 
     @property
-    def shingles(self) -> frozenset[int]:
-        """The shingles of both texts."""
-        return shingles(self.system, "system") | shingles(self.user, "user")
+    def shingles(self) -> Hashes:
+        """The shingles of both texts; those of different roles differ."""
+        own = shingles(self.user, "user")
+        return np.concatenate([kept_shingles(self.system, "system"), own])
 
 
 class Seen(Struct, frozen=True):
@@ -65,7 +67,9 @@ def form_of(
     names = tuple(sorted(set(tools)))
     if not system and not user and not names:
         return None
-    first, second = words_of(system), words_of(user)[:_USER_WORDS]
+    first, second = words_of(system), words_of(user)
+    if system:  # then what the user writes is seldom the task
+        second = second[:_USER_WORDS]
     key = hash64("\0".join((" ".join(first), " ".join(second), ",".join(names), asked)))
     return Form(first, second, names, asked, key, " ".join(first))
 
@@ -90,7 +94,7 @@ class _Group:
 
 def discover(calls: Sequence[Seen], rules: Rules) -> list[Found]:
     """Return the steps that some unnamed calls belong to, in an order of their own."""
-    learnt = _learnt(calls, rules.learn)
+    learnt = _learnt(calls, 2 * rules.learn)
     found = [step for facet in _facets(learnt, rules) for step in _in_facet(facet, rules)]
     return sorted({step.fingerprint: step for step in found}.values(), key=lambda s: s.fingerprint)
 
@@ -100,38 +104,51 @@ class StepIndex:
 
     def __init__(self, found: Sequence[Found]) -> None:
         self.found = tuple(found)
+        sets = [np.fromiter(sorted(step.always), dtype=np.uint64) for step in found]
+        self._all = np.unique(np.concatenate([*sets, np.empty(0, np.uint64)]))
+        self._has = np.zeros((len(sets), len(self._all)), dtype=bool)
+        for place, own in enumerate(sets):
+            self._has[place, np.searchsorted(self._all, own)] = True
+        self._sizes = self._has.sum(axis=1)
         self._known: dict[int, int | None] = {}
+        self._prompts: dict[tuple[str, ...], NDArray[np.int64]] = {}
 
     def find(self, form: Form) -> int | None:
         """Return the place of the step that a form belongs to, None when it fits none."""
         if form.key not in self._known:
-            self._known[form.key] = self._nearest(form)
-            if len(self._known) > 200_000:
+            if len(self._known) > 20_000:
                 self._known.clear()
-                return self._nearest(form)
+            self._known[form.key] = self._nearest(form)
         return self._known[form.key]
 
     def _nearest(self, form: Form) -> int | None:
-        own = form.shingles
-        rated = [(self._rate(step, form, own), -place) for place, step in enumerate(self.found)]
-        best, place = max(rated, default=((0.0, 0, 0), 0))
-        return -place if best[0] > 0 else None
+        """Return the step that is mostly there and says most; the first of equal ones."""
+        common = self._of_system(form.system) + self._common(shingles(form.user, "user"))
+        share = np.where(self._sizes > 0, common / np.maximum(self._sizes, 1), 0.0)
+        rated = np.where(share >= _MOSTLY, common + share / 2, 0.0)
+        rated = np.where(self._sizes == 0, 0.01, rated)
+        for place in np.argsort(-rated, kind="stable").tolist():
+            step, fits = self.found[place], rated[place] >= 0.01
+            if fits and step.asked == form.asked and step.tools in (form.tools, ANY_TOOLS):
+                return int(place)
+        return None
 
-    @staticmethod
-    def _rate(step: Found, form: Form, own: frozenset[int]) -> tuple[float, int, int]:
-        """Rate a step: it must be mostly there; then what says more wins."""
-        if step.asked != form.asked:
-            return (0.0, 0, 0)
-        if step.tools not in (form.tools, ANY_TOOLS):
-            return (0.0, 0, 0)
-        common = len(step.always & own)
-        if not step.always:
-            return (0.01, 0, 0)
-        share = common / len(step.always)
-        return (float(common) if share >= 0.6 else 0.0, int(share * 1000), common)
+    def _of_system(self, system: tuple[str, ...]) -> NDArray[np.int64]:
+        """Return what a system prompt shares with each step; prompts repeat."""
+        if system not in self._prompts:
+            if len(self._prompts) >= 512:
+                self._prompts.clear()
+            self._prompts[system] = self._common(shingles(system, "system"))
+        return self._prompts[system]
+
+    def _common(self, own: Hashes) -> NDArray[np.int64]:
+        """Return how many of its shingles each step shares with a form."""
+        common: NDArray[np.int64] = self._has[:, _places(self._all, own)].sum(axis=1)
+        return common
 
 
 ANY_TOOLS = ("*",)
+_MOSTLY = 0.6  # share of what a step always says that its calls say at least
 
 
 def _learnt(calls: Sequence[Seen], most: int) -> list[Seen]:
@@ -184,22 +201,28 @@ def _in_facet(calls: list[Seen], rules: Rules) -> list[Found]:
 
 def _matrix(calls: Sequence[Seen]) -> tuple[Bools, Bools, tuple[int, ...]]:
     """Return which call has which shingle, which are of system prompts, and their digests."""
-    count: Counter[int] = Counter()
-    of_system: set[int] = set()
     forms = {call.form.key: call.form for call in calls}
     sets = {key: form.shingles for key, form in forms.items()}
-    for key, form in forms.items():
-        count.update(sets[key])
-        of_system |= shingles(form.system, "system")
+    found, count = np.unique(np.concatenate(list(sets.values())), return_counts=True)
     least = 1 if len(forms) <= 12 else 2
-    chosen = sorted((s for s, n in count.items() if n >= least), key=lambda s: (-count[s], s))
-    columns = tuple(sorted(chosen[:_MOST_COLUMNS]))
-    place = {shingle: i for i, shingle in enumerate(columns)}
+    chosen = np.argsort(-count, kind="stable")[:_MOST_COLUMNS]
+    columns = np.sort(found[chosen[count[chosen] >= least]])
     has = np.zeros((len(calls), len(columns)), dtype=bool)
     for row, call in enumerate(calls):
-        known = [place[s] for s in sets[call.form.key] if s in place]
-        has[row, known] = True
-    return has, np.array([s in of_system for s in columns], dtype=bool), columns
+        has[row, _places(columns, sets[call.form.key])] = True
+    system = np.zeros(len(columns), dtype=bool)
+    for prompt in {form.system for form in forms.values()}:
+        system[_places(columns, kept_shingles(prompt, "system"))] = True
+    return has, system, tuple(columns.tolist())
+
+
+def _places(columns: Hashes, own: Hashes) -> NDArray[np.intp]:
+    """Return where in sorted columns some shingles stand, those that stand there."""
+    if not len(columns):
+        return np.empty(0, dtype=np.intp)
+    places = np.minimum(np.searchsorted(columns, own), len(columns) - 1)
+    found: NDArray[np.intp] = places[columns[places] == own]
+    return found
 
 
 def _by_system(
@@ -219,14 +242,15 @@ def _by_answers(rows: list[int], calls: Sequence[Seen], has: Bools, system: Bool
     part = has[rows]
     share = part.mean(axis=0) if len(rows) else np.zeros(has.shape[1])
     balance = np.where(system & (share < 0.95), np.minimum(share, 1 - share), 0.0)
+    at, tried = np.asarray(rows), set[bytes]()
     for column in np.argsort(-balance, kind="stable")[:_TRIED].tolist():
         if balance[column] * len(rows) < _FEWEST:
             break
         own = part[:, column]
-        sides = [
-            [row for row, yes in zip(rows, own, strict=True) if yes == side]
-            for side in (True, False)
-        ]
+        if (same := own.tobytes()) in tried:
+            continue
+        tried.add(same)
+        sides = [at[own].tolist(), at[~own].tolist()]
         first, second = (_Group(side, calls) for side in sides)
         if compare(first.shapes, second.shapes) == "different":
             return [group for side in sides for group in _by_answers(side, calls, has, system)]
@@ -277,7 +301,7 @@ def _neutral(groups: Sequence[_Group], said: Sequence[Bools]) -> Bools:
 
 
 def _always(group: _Group, has: Bools) -> Bools:
-    found: Bools = has[group.rows].mean(axis=0) >= 0.95
+    found: Bools = has[group.rows].mean(axis=0) >= LIMITS.always
     return found
 
 

@@ -1,41 +1,58 @@
-"""The unnamed calls that steps are learnt from: a sample of bounded size, in any order the same."""
+"""The unnamed calls that steps are learnt from: samples of bounded size, in any order the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+
+import numpy as np
+from msgspec.structs import replace
 
 from stepdown.audit.cluster import Seen
-from stepdown.audit.sketch import Sample
+from stepdown.audit.sketch import Hashes, Sample
 
-_LEAST = 200
+_MOST_WORDS = 2_000_000  # of all prompts that are kept
+_LEAST = 200  # calls that are kept however long their prompts are
+_OF_CALL = np.uint64(0xFFFF)  # the part of a key that chooses among the calls of one session
 
 
 class Learning:
-    """A sample of calls, and another one of whole sessions, which tells what stands together.
+    """A sample of calls, and one of sessions with all of their calls.
 
-    A session is followed in at most `_OF_SESSION` calls, so that one that never ends is no log.
+    Two steps that stand in the same sessions are two: only whole sessions can tell that, because
+    of a session that is one in a thousand two calls are hardly ever drawn.
     """
 
     def __init__(self, keep: int) -> None:
-        self.calls: Sample[Seen] = Sample(keep, _MOST_WORDS, _LEAST)
         self.n = 0
+        self._calls: Sample[Seen] = Sample(keep, _MOST_WORDS, _LEAST)
+        self._whole: Sample[tuple[int, Seen]] = Sample(keep // 2, _MOST_WORDS // 2, _LEAST)
 
-    def wants(self, key: int) -> bool:
-        """Tell whether a call with this digest would be kept."""
-        return self.calls.wants(key)
+    def add(self, keys: Hashes, sessions: Hashes, seen: Callable[[int], Seen | None]) -> None:
+        """Keep those of some calls whose digests are among the smallest.
 
-    def add(self, key: int, seen: Seen) -> None:
-        """Keep a call if its digest is among the smallest."""
-        self.calls.add(key, seen, len(seen.form.system) + len(seen.form.user))
+        `seen` returns one of them by its place; a session is 0 where a call names none.
+        """
+        self.n += len(keys)
+        of_session = (sessions & ~_OF_CALL) | (keys & _OF_CALL)
+        drawn = keys <= np.uint64(self._calls.below - 1)
+        drawn |= (sessions > 0) & (of_session <= np.uint64(self._whole.below - 1))
+        for place in np.flatnonzero(drawn).tolist():
+            one = seen(place)
+            if one is None:
+                continue
+            key, size = int(keys[place]), len(one.form.system) + len(one.form.user)
+            self._calls.add(key, replace(one, session=None), size)
+            if one.session is not None:
+                self._whole.add(int(of_session[place]), (key, one), size)
 
     def merge(self, other: Learning) -> None:
         """Learn from what the other kept too."""
         self.n += other.n
-        self.calls.merge(other.calls)
+        self._calls.merge(other._calls)
+        self._whole.merge(other._whole)
 
-    def seen(self) -> Iterable[Seen]:
-        """Return the calls that were kept."""
-        return self.calls.items()
-
-
-_MOST_WORDS = 2_000_000
+    def seen(self) -> list[Seen]:
+        """Return the calls that were kept, in an order of their own."""
+        known = dict(self._whole.items())
+        alone = [one for key, one in self._calls.pairs() if key not in known]
+        return [*known.values(), *alone]

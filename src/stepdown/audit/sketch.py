@@ -243,7 +243,11 @@ class Sample(Generic[T]):
 
     def items(self) -> list[T]:
         """Return the sample in an order of its own, whatever the order of adding."""
-        return [self._items[key][0] for key in sorted(self._items)]
+        return [item for _, item in self.pairs()]
+
+    def pairs(self) -> list[tuple[int, T]]:
+        """Return the sample with its keys, in the order of the keys."""
+        return [(key, self._items[key][0]) for key in sorted(self._items)]
 
     def _is_too_much(self) -> bool:
         n = len(self._items)

@@ -18,14 +18,17 @@ Rows = NDArray[np.intp]
 
 
 class Limits(Struct, frozen=True):
-    """`always`: share of a block's rows that have what it always says. `extra`: shingles that a
-    block must say beyond its parent, or `part` of all it says. `support`: fewest rows of a block.
+    """`always`: share of a block's rows that have what it always says: under 1, because a sentence
+    may vary at any place, and over a half. `mostly`: share of
+    what a block says beyond its parent that a row of it says. `extra`: shingles that a block must
+    say beyond its parent, or `part` of all it says. `support`: fewest rows of a block.
     `tries`: markers tried at one place, `most`: blocks there. `covered`: share of rows that blocks
     told apart by the user's words alone must cover (else they are what many customers happen to
     write).
     """
 
-    always: float = 0.95
+    always: float = 0.6
+    mostly: float = 0.5
     extra: int = 8
     part: float = 0.3
     support: int = 3
@@ -100,6 +103,8 @@ def _blocks(
             break
         block = left[own]
         said = _always(has[block], limits)
+        own = _like(has[left], own, said & ~always, limits)
+        block = left[own]
         extra = int((said & ~always).sum())
         closed |= said
         closed[marker] = True
@@ -108,6 +113,17 @@ def _blocks(
         blocks.append(block)
         left = left[~own]
     return blocks, left
+
+
+def _like(part: Bools, own: Bools, extra: Bools, limits: Limits) -> Bools:
+    """Return the rows of a block: those that say most of what it says beyond the rest.
+
+    Its marker may be missing where a sentence varies. Few shingles tell no more than the marker.
+    """
+    if extra.sum() < limits.extra:
+        return own
+    found: Bools = part[:, extra].mean(axis=1) >= limits.mostly
+    return found
 
 
 def _coherent(extra: int, said: int, limits: Limits) -> bool:
