@@ -158,6 +158,7 @@ def test_the_document_holds_the_bill_the_plan_and_what_was_read() -> None:
         "Today, per step",
         "The plan",
         "The evidence",
+        "What it would take to prove it",
         "The same model, asked less",
         "The log, before and after",
         "The log",

@@ -95,7 +95,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one(
 def test_an_unknown_key_unlike_any_other_lists_what_is_known(tmp_path: Path) -> None:
     error = refusal(tmp_path, GOOD + "zzzzzz = 1\n")
     assert "audit.zzzzzz" in error.message
-    assert error.hint == "Known keys: columns, logs."
+    assert error.hint == "Known keys: columns, customer_facing, high_stakes, logs."
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,15 @@ from msgspec import Struct
 
 from stepdown.audit.found import Found
 from stepdown.audit.rules import TierClass
+from stepdown.audit.stakes import Stakes
+from stepdown.audit.tail import Tail
 from stepdown.core.contract import Contract
 from stepdown.core.usage_log import Refused
 
 Work = Literal[
     "classify",
+    "route",
+    "judge",
     "extract",
     "draft",
     "polish",
@@ -22,6 +26,7 @@ Work = Literal[
     "tool_call",
     "embed",
     "open-ended",
+    "long-context",
     "unknown",
 ]
 Verdict = Literal["yes", "maybe", "no"]
@@ -79,6 +84,23 @@ class Saving(Struct, frozen=True):
     break_even: float | None = None
 
 
+class Proof(Struct, frozen=True, kw_only=True):
+    """What it would take to certify that a step loses `max_loss` at most: an assumption's range.
+
+    `rows` are those that decide, `labels` how many of them a person judges, `eval` what asking the
+    smaller tier (and, where `judged`, a judge) costs. None: unknown, or no number of rows will do.
+    """
+
+    max_loss: float
+    rows_low: int | None
+    rows_high: int | None
+    labels_low: int | None
+    labels_high: int | None
+    eval_low_usd: float | None
+    eval_high_usd: float | None
+    judged: bool = False
+
+
 class Advice(Struct, frozen=True):
     """Whether a step could step down, why, to which class of tier, and what it might save."""
 
@@ -86,6 +108,7 @@ class Advice(Struct, frozen=True):
     why: str
     tier: TierClass
     saving: Saving | None = None
+    proof: Proof | None = None
 
 
 class Measure(Struct, frozen=True, kw_only=True):
@@ -140,6 +163,8 @@ class StepBill(Struct, frozen=True, kw_only=True):
     measures: tuple[Measure, ...] = ()
     after_low_usd: float | None = None
     after_high_usd: float | None = None
+    stakes: Stakes = Stakes()
+    tail: Tail | None = None  # None: the log holds no content
     found: tuple[Found, ...] = ()  # of a step that nobody named: what its calls are known by
 
     @property

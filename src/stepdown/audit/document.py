@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stepdown.audit.bill import AuditReport, Cost, Counted, Saving, StepBill, WhatWasRead
+from stepdown.audit.proving import proof_tables
 from stepdown.core.report import Cell, Claim, Column, Document, Plot, Point, Prose, Section, Table
 
 LABELS_SHOWN = 4
@@ -23,7 +24,10 @@ def audit_document(report: AuditReport, notes: Sequence[str] = ()) -> Document:
         facts=_facts(report),
         sections=(
             Section("The bill per step", (_bill(report, notes), *over_time)),
-            Section("What could step down and why", (_plan(report), _evidence(report))),
+            Section(
+                "What could step down and why",
+                (_plan(report), _evidence(report), *proof_tables(report)),
+            ),
             Section("What saves without another model", (_measures(report),)),
             Section("Before and after", (_invoice(report),)),
             Section("What was read", (_read(report), *_warnings(report))),
@@ -256,7 +260,9 @@ def _invoice_notes(report: AuditReport) -> tuple[str, ...]:
         f"From {report.calls:,} calls. At worst and at best are what the tables above assume.",
         "Of the measures of a step the largest counts, then another model for the rest.",
         "Pays until: the share of calls that may escalate, paid twice, before nothing is saved.",
-        "The once-only cost of proving it (labels, eval runs) is not in it.",
+        "Hosting and one eval a month are in it; labels are a person's time and are not."
+        if report.days and report.days[0][0] != report.days[-1][0]
+        else "Hosting and evals are not in it, because the log is too short or tells no period.",
     )
 
 
@@ -323,10 +329,18 @@ def _saving_notes(steps: Sequence[StepBill]) -> tuple[str, ...]:
     for step in steps:
         saving = step.advice.saving
         if saving is not None:
-            low, high = saving.low_assumes, saving.high_assumes
-            notes[step.advice.tier] = f"Saving by {step.advice.tier}: low if {low}; high if {high}."
+            notes[step.advice.tier] = f"Saving by {step.advice.tier}: {_assumed(saving)}."
     proof = "These are proposals. `stepdown eval` and `stepdown certify` say whether they hold."
     return (*(notes[tier] for tier in sorted(notes)), proof)
+
+
+def _assumed(saving: Saving) -> str:
+    """Return what both ends assume, what they share said once."""
+    low, _, low_rest = saving.low_assumes.partition("; ")
+    high, _, high_rest = saving.high_assumes.partition("; ")
+    if low_rest == high_rest:
+        return f"low if {low}, high if {high}; {low_rest}"
+    return f"low if {low}; {low_rest}. High if {high}; {high_rest}"
 
 
 def _evidence(report: AuditReport) -> Table:
@@ -338,11 +352,13 @@ def _evidence(report: AuditReport) -> Table:
 
 
 def _told(step: StepBill) -> tuple[str, ...]:
+    tail = () if step.tail is None else step.tail.evidence
+    beside = (*step.stakes.evidence, *tail)
     if not step.labels:
-        return step.kind.evidence
+        return (*step.kind.evidence, *beside)
     shown = ", ".join(step.labels[:LABELS_SHOWN])
     more = ", ..." if len(step.labels) > LABELS_SHOWN else ""
-    return (*step.kind.evidence, f"such as {shown}{more}")
+    return (*step.kind.evidence, f"such as {shown}{more}", *beside)
 
 
 def _read(report: AuditReport) -> Table:

@@ -5,17 +5,15 @@ It reads shapes, not meaning: a kind is a proposal for a person to confirm.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from msgspec import Struct
-
 from stepdown.audit.bill import KindOfWork, Work
-from stepdown.audit.contract import json_object, labels_of
+from stepdown.audit.bounded import Hints, bounded_kind, grades_in, hints_of, label_set
+from stepdown.audit.contract import json_object
 from stepdown.audit.rules import Rules
 from stepdown.audit.tally import Seen, Tally
 from stepdown.core.contract import Contract
@@ -25,7 +23,11 @@ NAMED: Mapping[str, Work] = {
     "classif": "classify",
     "intent": "classify",
     "sentiment": "classify",
-    "route": "classify",
+    "route": "route",
+    "routing": "route",
+    "dispatch": "route",
+    "judge": "judge",
+    "grade": "judge",
     "extract": "extract",
     "entit": "extract",
     "draft": "draft",
@@ -43,18 +45,14 @@ _WORD = re.compile(r"\w+")
 _STRUCTURED = re.compile(r"\s*(?:[\[{<]|[^\n,;|\t]+[,;|\t][^\n]*\n)")
 
 
-class LabelSet(Struct, frozen=True):
-    """How an answer set looks: `unseen` is the chance of an answer never seen before."""
-
-    labels: tuple[str, ...]
-    n: int
-    unseen: float
-    entropy_bits: float
-    longest_words: int
-
-
-def kind_of(name: str, tally: Tally, contract: Contract | None, rules: Rules) -> KindOfWork:
-    """Return the kind of work of a step."""
+def kind_of(
+    name: str,
+    tally: Tally,
+    contract: Contract | None,
+    rules: Rules,
+    steps: Collection[str] = (),
+) -> KindOfWork:
+    """Return the kind of work of a step; `steps` are the names of all steps of the log."""
     if all("embed" in model.lower() for model in tally.models):
         return KindOfWork("embed", ("its models are embedding models",), tally.calls)
     sample = tally.sample.items()
@@ -63,27 +61,12 @@ def kind_of(name: str, tally: Tally, contract: Contract | None, rules: Rules) ->
     tools = _tools(tally)
     if tools:
         return KindOfWork("tool_call", tools, tally.calls)
+    hints = hints_of(name, sample, steps)
     return (
-        _classify(label_set(tally.answers, contract), rules)
-        or _structured(sample, rules)
+        bounded_kind(label_set(tally.answers, contract), hints, rules)
+        or _structured(sample, rules, hints)
         or _prose(name, sample, tally, rules)
     )
-
-
-def label_set(answers: Counter[str] | None, contract: Contract | None) -> LabelSet | None:
-    """Return what the counted answers tell about a label set, None when they are too many.
-
-    Source: Good, "The population frequencies of species", Biometrika 40 (1953): the chance that
-    the next answer is new is about the number of answers seen once over the number seen.
-    """
-    counts = labels_of(answers, contract)
-    if not counts:
-        return None
-    n = counts.total()
-    once = sum(count == 1 for count in counts.values())
-    entropy = -sum(count / n * math.log2(count / n) for count in counts.values())
-    longest = max(len(label.split()) for label in counts)
-    return LabelSet(tuple(counts), n, once / n, entropy + 0.0, longest)
 
 
 def _tools(tally: Tally) -> tuple[str, ...]:
@@ -94,27 +77,7 @@ def _tools(tally: Tally) -> tuple[str, ...]:
     return (f"{tally.with_tools:,} of {tally.calls:,} calls offer tools{middle}",)
 
 
-def _classify(found: LabelSet | None, rules: Rules) -> KindOfWork | None:
-    if found is None or len(found.labels) > rules.most_labels:
-        return None
-    if found.unseen > rules.unseen or found.longest_words > rules.label_words:
-        return None
-    if any(_is_compound(label) for label in found.labels):
-        return None
-    evidence = (
-        f"{len(found.labels)} different answers in {found.n:,}",
-        f"chance of a new one {found.unseen:.1%} (Good-Turing)",
-        f"entropy {found.entropy_bits:.1f} bits",
-    )
-    return KindOfWork("classify", evidence, found.n)
-
-
-def _is_compound(label: str) -> bool:
-    """Tell whether an answer is an object of several fields, which is no label."""
-    return len(json_object(label) or ()) > 1
-
-
-def _structured(sample: Sequence[Seen], rules: Rules) -> KindOfWork | None:
+def _structured(sample: Sequence[Seen], rules: Rules, hints: Hints) -> KindOfWork | None:
     pairs = [(seen, json_object(seen.answer)) for seen in sample]
     objects = [(seen, found) for seen, found in pairs if found is not None]
     if not objects:
@@ -123,8 +86,11 @@ def _structured(sample: Sequence[Seen], rules: Rules) -> KindOfWork | None:
     common, count = max(keys.items(), key=lambda item: (item[1], item[0]))
     if count < rules.stable_keys * len(sample) or not common:
         return None
-    copied = _copied(objects)
     shape = f"JSON with the same {len(common)} keys in {count:,} of {len(sample):,} answers"
+    graded = grades_in(common, hints)
+    if graded is not None:
+        return KindOfWork("judge", (shape, *graded, f"keys: {', '.join(common)}"), len(sample))
+    copied = _copied(objects)
     told = "no value to compare" if copied is None else f"{copied:.0%} of its texts are copied"
     structured = sum(bool(_STRUCTURED.match(seen.user)) for seen in sample)
     from_structure = structured >= rules.stable_keys * len(sample)
@@ -154,10 +120,15 @@ def _prose(name: str, sample: Sequence[Seen], tally: Tally, rules: Rules) -> Kin
         "output length unknown" if long is None else f"p95 {long:.0f} output tokens",
     )
     kind = _prose_kind(name, ratio, shared, length, rules)
+    reads = tally.input_length.at(0.5) or 0
+    if reads > rules.long_context_tokens:
+        kind = "long-context"
+        evidence = (*evidence, f"{reads:,.0f} input tokens at the median")
     turns = median(sum(m.role == "assistant" for m in seen.messages) for seen in sample)
     if turns or (long or 0) > rules.long_prose_tokens:
         kind = "open-ended"
-        evidence = (*evidence, f"{turns:.0f} earlier answers in the request")
+        told = f"{turns:.0f} earlier answers in the request" if turns else "long answers"
+        evidence = (*evidence, told)
     return KindOfWork(kind, evidence, len(sample))
 
 

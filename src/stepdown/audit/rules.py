@@ -62,7 +62,14 @@ class Rules(Struct, frozen=True, kw_only=True):
     kept unused (Anthropic, Prompt caching). `burst_calls`, `burst_times`: calls
     of a minute, and times the usual, that look like a job. `sample`, `sample_chars`: answered calls
     of a step that are kept for the inference, and their letters together. `bytes_per_token`: of
-    prompts, where the log counts no tokens of a part.
+    prompts, where the log counts no tokens of a part. `tail_inputs`: the fewest inputs of which a
+    tail is told; `tail_near`: how near the nearest other input must be, as a share of what is usual
+    in the step, or it is unlike all; `tail_unlike`, `tail_stretch`: the share of such inputs, and
+    the 99th percentile of lengths over the median, above which a tail is long. `customer_facing`,
+    `high_stakes`: patterns of names of steps, None: names and prompts are read for hints.
+    `max_loss`: the promise that a proof is planned for; `tune_rows`: tune rows for each certify
+    row, by the usual shares of a project. `judge_prompt_tokens`, `judge_output_tokens`: what a
+    judge reads beside what it judges, and writes.
     """
 
     enough_calls: int = 200
@@ -97,4 +104,14 @@ class Rules(Struct, frozen=True, kw_only=True):
     alike_same: float = 0.2
     learn: int = 1000
     most_groups: int = 120
+    tail_inputs: int = 50
+    tail_near: float = 0.5
+    tail_unlike: float = 0.05
+    tail_stretch: float = 10.0
+    customer_facing: tuple[str, ...] | None = None
+    high_stakes: tuple[str, ...] | None = None
+    max_loss: float = 0.03
+    tune_rows: float = 0.43
+    judge_prompt_tokens: int = 300
+    judge_output_tokens: int = 100
     assumptions: Mapping[str, Assumption] = field(default_factory=lambda: dict(ASSUMPTIONS))

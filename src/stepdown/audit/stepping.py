@@ -8,14 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
-from stepdown.audit.advice import FindRate, advise
-from stepdown.audit.bill import AuditReport, Cost, Saving, StepBill, WhatWasRead
-from stepdown.audit.contract import infer_contract
+from stepdown.audit.advice import Facts, FindRate, advise
+from stepdown.audit.bill import AuditReport, Cost, KindOfWork, Saving, StepBill, WhatWasRead
+from stepdown.audit.bounded import LABELLED, LabelSet, label_set
+from stepdown.audit.contract import infer_contract, system_of
 from stepdown.audit.found import Found
-from stepdown.audit.kind import kind_of, label_set
+from stepdown.audit.kind import kind_of
 from stepdown.audit.measures import measures_of
 from stepdown.audit.pricing import PICO, Pricer
+from stepdown.audit.rules import Rules
+from stepdown.audit.stakes import stakes_of
 from stepdown.audit.sums import Sums
+from stepdown.audit.tail import tail_of
 from stepdown.audit.tally import Tally
 from stepdown.core.call_columns import iso
 from stepdown.ports.price_book import Rate
@@ -28,6 +32,14 @@ class _Run(Struct, frozen=True):
     sums: Sums
     pricer: Pricer
     names: Mapping[str, str]
+
+
+class _Whole(Struct, frozen=True):
+    """What is known of all steps together."""
+
+    tally: Tally
+    names: frozenset[str]
+    days: float
 
 
 def report_of(sums: Sums, pricer: Pricer, names: Mapping[str, str]) -> AuditReport:
@@ -47,7 +59,8 @@ def report_of(sums: Sums, pricer: Pricer, names: Mapping[str, str]) -> AuditRepo
     for tally, _ in steps.values():
         whole.merge(tally)
     days = max(0.0, run.sums.last_s - run.sums.first_s) / _DAY_S if run.sums.days else 0.0
-    bills = [_bill(run, name, tally, found, whole, days) for name, (tally, found) in steps.items()]
+    every = _Whole(whole, frozenset(steps), days)
+    bills = [_bill(run, name, tally, found, every) for name, (tally, found) in steps.items()]
     bills.sort(key=lambda bill: (-(bill.cost.usd or 0.0), -bill.calls, bill.name))
     factor, method = _month(days, run.sums.rules.month_days)
     return AuditReport(
@@ -92,16 +105,15 @@ def _named(run: _Run) -> Iterator[tuple[str, Found, Tally]]:
         yield run.names.get(found.fingerprint) or next(free), found, tally
 
 
-def _bill(
-    run: _Run, name: str, tally: Tally, found: tuple[Found, ...], whole: Tally, days: float
-) -> StepBill:
+def _bill(run: _Run, name: str, tally: Tally, found: tuple[Found, ...], whole: _Whole) -> StepBill:
     cost = tally.cost(run.pricer.bases)
     contract = infer_contract(tally.sample.items(), run.sums.rules)
-    kind = kind_of(name, tally, contract, run.sums.rules)
-    labels = label_set(tally.answers, contract) if kind.kind == "classify" else None
-    months = days / run.sums.rules.month_days
-    advice = advise(kind, tally, labels, cost, run.sums.rules, _finder(run), months)
-    measures = measures_of(name, tally, kind, run.sums.rules, _batch_share(run, tally))
+    rules = run.sums.rules
+    kind = kind_of(name, tally, contract, rules, whole.names)
+    labels = label_set(tally.answers, contract) if kind.kind in LABELLED else None
+    facts = _facts(name, tally, kind, labels, cost, whole.days, rules)
+    advice = advise(facts, tally, rules, _finder(run))
+    measures = measures_of(name, tally, kind, rules, _batch_share(run, tally))
     best = max((m.high_usd or 0.0 for m in measures), default=0.0)
     least = max((m.low_usd or 0.0 for m in measures), default=0.0)
     after_low, after_high = _after(cost, advice.saving, least, best)
@@ -119,8 +131,8 @@ def _bill(
         cache_write_tokens=tally.counted("cache_write_tokens"),
         reasoning_tokens=tally.counted("reasoning_tokens"),
         cost=cost,
-        share=tally.pico / whole.pico if whole.pico else None,
-        usd_per_message=_per_message(cost.usd, whole.sessions.count()),
+        share=tally.pico / whole.tally.pico if whole.tally.pico else None,
+        usd_per_message=_per_message(cost.usd, whole.tally.sessions.count()),
         latency_p50_s=tally.latency.at(0.5),
         latency_p95_s=tally.latency.at(0.95),
         latency_known=tally.latency.n,
@@ -136,7 +148,30 @@ def _bill(
         measures=measures,
         after_low_usd=after_low,
         after_high_usd=after_high,
+        stakes=facts.stakes,
+        tail=facts.tail,
         found=found,
+    )
+
+
+def _facts(
+    name: str,
+    tally: Tally,
+    kind: KindOfWork,
+    labels: LabelSet | None,
+    cost: Cost,
+    days: float,
+    rules: Rules,
+) -> Facts:
+    sample = tally.sample.items()
+    inputs = [seen.user for seen in sample]
+    return Facts(
+        kind=kind,
+        labels=labels,
+        cost=cost,
+        stakes=stakes_of(name, (system_of(seen.messages) for seen in sample), rules),
+        tail=tail_of(inputs, tally.input_length, rules) if sample else None,
+        months=days / rules.month_days,
     )
 
 

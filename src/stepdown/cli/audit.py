@@ -99,6 +99,7 @@ def audit(  # noqa: PLR0917 - options of a command line
             own=_own(project),
             named=named,
             watch=_watch(talk),
+            rules=auditing.rules_of(asked),
             workers=workers or Environment.current().cores,
         )
         if write or dry_run:

@@ -249,10 +249,15 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):
-    """[audit]: the usage logs of today's pipeline; `columns` maps our fields to a table's."""
+    """[audit]: the usage logs of today's pipeline; `columns` maps our fields to a table's.
+
+    `customer_facing` and `high_stakes` are patterns of names of steps (None: hints are read).
+    """
 
     logs: list[str] = []
     columns: dict[str, str] = {}
+    customer_facing: list[str] | None = None
+    high_stakes: list[str] | None = None
 
 
 class ProjectKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -41,6 +41,7 @@ class Work(Struct, frozen=True, kw_only=True):
     columns: Mapping[str, str] | None = None
     rules: StepRules | None = None
     own: OwnPrices | None = None
+    limits: Rules = Rules()
 
 
 class Done(Struct, frozen=True):
@@ -59,7 +60,7 @@ def audited(
     Raises:
         DataError: no log can be read.
     """
-    running = Running(Rules(), Pricer(Book(work.today, work.own)), estimate_tokens)
+    running = Running(work.limits, Pricer(Book(work.today, work.own)), estimate_tokens)
     with _pool(workers) as pool:
         bar = _Bar(shares, watch)
         failures = []
@@ -123,7 +124,7 @@ def _place(job: tuple[Work, Share, Sequence[Found]]) -> Sums:
 
 def _begin(work: Work) -> tuple[Running, Named]:
     own = None if work.own is None else msgspec.json.encode(work.own)
-    running = Running(Rules(), _pricer(work.today, own), estimate_tokens)
+    running = Running(work.limits, _pricer(work.today, own), estimate_tokens)
     return running, Named(work.rules or StepRules())
 
 

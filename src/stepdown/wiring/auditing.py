@@ -14,7 +14,9 @@ from stepdown.adapters.prices.book import Book
 from stepdown.adapters.prices.tokens import estimate_tokens
 from stepdown.audit.audit import audit
 from stepdown.audit.bill import AuditReport
+from stepdown.audit.rules import Rules
 from stepdown.audit.step_rules import Named
+from stepdown.config.schema import AuditKeys
 from stepdown.core.call_columns import Batch
 from stepdown.core.own_price import OwnPrices
 from stepdown.wiring.log_files import Watch, batches_of, files_of
@@ -37,13 +39,15 @@ def run(
     named: Named | None = None,
     watch: Watch | None = None,
     own: OwnPrices | None = None,
+    rules: Rules | None = None,
     workers: int = 1,
 ) -> AuditReport:
     """Return the audit of some logs, read in batches.
 
     `step` names every call; `columns` maps our fields to the columns of a table; `named` holds the
-    names that the team gave to steps; `own` are prices that stand before the list. With several
-    `workers` a large log is read by as many processes; the report is the same.
+    names that the team gave to steps; `own` are prices that stand before the list; `rules` are the
+    limits by which steps are judged. With several `workers` a large log is read by as many
+    processes; the report is the same.
     """
     with tempfile.TemporaryDirectory() as folder:
         logs = [_twice(log, Path(folder) / str(n)) for n, log in enumerate(files)]
@@ -51,8 +55,14 @@ def run(
             from stepdown.wiring.audit_workers import Work, audited
 
             shares = shares_of(logs, readers(step=step, columns=columns), SHARE_BYTES)
-            rules = None if named is None else named.rules
-            work = Work(today=today, step=step, columns=columns, rules=rules, own=own)
+            work = Work(
+                today=today,
+                step=step,
+                columns=columns,
+                rules=None if named is None else named.rules,
+                own=own,
+                limits=rules or Rules(),
+            )
             return audited(work, shares, min(workers, len(shares)), named, watch)
 
         def read(by: Named | None) -> Iterator[Batch]:
@@ -61,8 +71,21 @@ def run(
 
         again = None if named is None else Named(named.rules)
         return audit(
-            read(named), Book(today, own), estimate=estimate_tokens, again=lambda: read(again)
+            read(named),
+            Book(today, own),
+            estimate=estimate_tokens,
+            rules=rules,
+            again=lambda: read(again),
         )
+
+
+def rules_of(keys: AuditKeys) -> Rules:
+    """Return the rules with what a project says of its steps."""
+    facing, high = keys.customer_facing, keys.high_stakes
+    return Rules(
+        customer_facing=None if facing is None else tuple(facing),
+        high_stakes=None if high is None else tuple(high),
+    )
 
 
 def report_on(
