@@ -5,6 +5,7 @@ import json
 import pytest
 
 from stepdown.audit import Assumption, AuditReport, Rules, StepBill, audit, audit_document
+from stepdown.audit.document import bill_table
 from stepdown.core.call_columns import Batch
 from stepdown.core.report import Claim, Document, Table
 from stepdown.core.request import Message, Usage
@@ -156,6 +157,7 @@ def test_the_document_holds_the_bill_the_plan_and_what_was_read() -> None:
     found = tables(audit_document(report))
     assert list(found) == [
         "Today, per step",
+        "The calls of each step",
         "The plan",
         "The evidence",
         "What it would take to prove it",
@@ -173,7 +175,7 @@ def test_the_document_holds_the_bill_the_plan_and_what_was_read() -> None:
 
 def test_an_unknown_figure_stays_unknown_in_the_document() -> None:
     report = run([LoggedCall(id="1", step="a")])
-    bill = tables(audit_document(report))["Today, per step"]
+    bill = bill_table(report)
     cells = dict(zip([c.title for c in bill.columns], bill.rows[0], strict=True))
     for title in ("Cost", "$/message", "p50", "Tokens in"):
         cell = cells[title]

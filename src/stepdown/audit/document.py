@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from stepdown.audit.bill import AuditReport, Cost, Counted, Saving, StepBill, WhatWasRead
+from stepdown.audit.drawing import spend_bars, waterfall
 from stepdown.audit.proving import proof_tables
 from stepdown.core.report import Cell, Claim, Column, Document, Plot, Point, Prose, Section, Table
 
 LABELS_SHOWN = 4
 MOST_MEASURES = 12
+# What is told of the calls and not of the money.
+CALLS = (
+    "Tokens in", "Tokens out", "Cached", "Reasoning", "p50", "p95", "Errors", "Retries", "Prompts",
+    "Models",
+)  # fmt: skip
 
 
 def audit_document(report: AuditReport, notes: Sequence[str] = ()) -> Document:
@@ -23,13 +31,13 @@ def audit_document(report: AuditReport, notes: Sequence[str] = ()) -> Document:
         subtitle="what each step costs today, and what could step down",
         facts=_facts(report),
         sections=(
-            Section("The bill per step", (_bill(report, notes), *over_time)),
+            Section("The bill per step", (*_bills(report, notes), *spend_bars(report), *over_time)),
             Section(
                 "What could step down and why",
                 (_plan(report), _evidence(report), *proof_tables(report)),
             ),
             Section("What saves without another model", (_measures(report),)),
-            Section("Before and after", (_invoice(report),)),
+            Section("Before and after", (_invoice(report), *waterfall(report))),
             Section("What was read", (_read(report), *_warnings(report))),
         ),
     )
@@ -49,14 +57,50 @@ def _facts(report: AuditReport) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _bill(report: AuditReport, notes: Sequence[str]) -> Table:
+def _bills(report: AuditReport, notes: Sequence[str]) -> tuple[Table, Table]:
+    """Return the bill as two tables, so that both are read without scrolling."""
+    whole = bill_table(report, notes)
+    money = tuple(column.title for column in whole.columns if column.title not in CALLS)
+    return _columns_of(whole, money), replace(
+        _columns_of(replace(whole, notes=()), ("Step", *CALLS)), title="The calls of each step"
+    )
+
+
+def _columns_of(table: Table, titles: Sequence[str]) -> Table:
+    """Return some columns of a table; an optional one of which nothing is known is only named."""
+    named = {column.title: place for place, column in enumerate(table.columns)}
+    places = [named[title] for title in titles if title in named]
+    silent = [
+        place
+        for place in places
+        if table.columns[place].title in CALLS
+        and table.columns[place].optional
+        and all(_is_unknown(row[place]) for row in table.rows)
+    ]
+    kept = [place for place in places if place not in silent]
+    lost = ", ".join(table.columns[place].title.lower() for place in silent)
+    return replace(
+        table,
+        columns=tuple(table.columns[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+        total=None if table.total is None else tuple(table.total[place] for place in kept),
+        notes=(*table.notes, *([f"The log does not tell: {lost}."] if silent else [])),
+    )
+
+
+def _is_unknown(cell: Cell) -> bool:
+    return isinstance(cell, Claim) and cell.value is None
+
+
+def bill_table(report: AuditReport, notes: Sequence[str] = ()) -> Table:
+    """Return everything that is known of each step's calls and cost as one table."""
     month = report.month_factor
     columns = (
         Column("Step"),
         Column("Calls", numeric=True),
         Column("Calls/msg", numeric=True, optional=True),
-        Column("Tokens in", numeric=True, optional=True),
-        Column("Tokens out", numeric=True, optional=True),
+        Column("Tokens in", numeric=True),
+        Column("Tokens out", numeric=True),
         Column("Cached", numeric=True, optional=True),
         Column("Reasoning", numeric=True, optional=True),
         Column("Cost", numeric=True),
@@ -65,8 +109,8 @@ def _bill(report: AuditReport, notes: Sequence[str]) -> Table:
         Column("Share", numeric=True),
         Column("$/message", numeric=True, optional=True),
         Column("p50", numeric=True),
-        Column("p95", numeric=True, optional=True),
-        Column("Errors", numeric=True, optional=True),
+        Column("p95", numeric=True),
+        Column("Errors", numeric=True),
         Column("Retries", numeric=True, optional=True),
         Column("Prompts", numeric=True, optional=True),
         Column("Models", optional=True),
@@ -163,11 +207,13 @@ def _over_time(report: AuditReport) -> Plot:
     first, last = report.days[0][0], report.days[-1][0]
     return Plot(
         title="Cost over time",
-        x_label=f"day of the log that has calls (1 is {first}, {len(points)} is {last}, UTC)",
+        x_label=f"day with calls (1 is {first})",
         y_label="cost of the day",
         y_unit="usd",
         points=points,
         joined=True,
+        from_zero=True,
+        notes=(f"Days are those of UTC that have calls; the last is {last}.",),
     )
 
 

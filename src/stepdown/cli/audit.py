@@ -78,7 +78,9 @@ def audit(  # noqa: PLR0917 - options of a command line
     `stepdown eval` runs next with no key: the logged answers are the references.
     """
     with session("audit", json=json) as talk:
-        from stepdown.audit.document import audit_document
+        from stepdown.adapters.render.html import write_page
+        from stepdown.adapters.render.plain import csv_table
+        from stepdown.audit.document import audit_document, bill_table
         from stepdown.audit.gate import gate_of
         from stepdown.audit.privacy import masked_report
         from stepdown.audit.step_rules import Named
@@ -111,7 +113,9 @@ def audit(  # noqa: PLR0917 - options of a command line
         for name, calls in named.counts.most_common():
             talk.say(f"steps.toml: {calls:,} calls are {name}.")
         document = audit_document(report)
-        _save(document, html, md, csv)
+        _save(document, html, md)
+        if csv is not None:
+            write_page(csv, csv_table(bill_table(report)))
         code = DONE
         if gate is not None:
             code = _told(talk, gate, report)
@@ -126,19 +130,14 @@ def _told(talk: Session, gate: Any, report: AuditReport) -> int:
     return NO
 
 
-def _save(document: Document, html: Path | None, md: Path | None, csv: Path | None) -> None:
+def _save(document: Document, html: Path | None, md: Path | None) -> None:
     from stepdown.adapters.render.html import write_html, write_page
-    from stepdown.adapters.render.plain import csv_table, markdown
-    from stepdown.core.report import Table
+    from stepdown.adapters.render.plain import markdown
 
     if html is not None:
         write_html(html, document)
     if md is not None:
         write_page(md, markdown(document))
-    if csv is not None:
-        bill = document.sections[0].blocks[0]
-        assert isinstance(bill, Table)
-        write_page(csv, csv_table(bill))
 
 
 def _write(

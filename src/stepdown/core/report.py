@@ -62,7 +62,11 @@ class Point(Struct, frozen=True, omit_defaults=True):
 
 
 class Plot(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="plot"):
-    """A scatter (`joined=False`) or line plot. `diagonal` draws y = x (perfect calibration)."""
+    """A scatter (`joined=False`) or line plot. `diagonal` draws y = x (perfect calibration).
+
+    `from_zero` lets the y axis begin at 0, for amounts that must not look more unequal than they
+    are.
+    """
 
     title: str
     x_label: str
@@ -73,6 +77,36 @@ class Plot(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="plot"):
     joined: bool = False
     diagonal: bool = False
     x_log: bool = False
+    from_zero: bool = False
+    notes: tuple[str, ...] = ()
+
+
+class Bar(Struct, frozen=True):
+    """A horizontal bar from `start` to `end`; up to `far`, a range's other end, it is lighter.
+
+    An `end` before the `start` is a step down, as in a waterfall. `total` sets the bar apart;
+    `text` stands beside it in place of its length.
+    """
+
+    label: str
+    end: float
+    far: float
+    start: float = 0.0
+    total: bool = False
+    text: str = ""
+
+    @classmethod
+    def of(cls, label: str, value: float, *, total: bool = False, text: str = "") -> Bar:
+        """Return a bar of one value."""
+        return cls(label, value, value, total=total, text=text)
+
+
+class Bars(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="bars"):
+    """Bars under each other on one scale that begins at 0."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    unit: Unit = ""
     notes: tuple[str, ...] = ()
 
 
@@ -83,11 +117,14 @@ class Prose(Struct, frozen=True, tag="prose"):
     tone: Literal["plain", "good", "bad", "warn"] = "plain"
 
 
+Block = Table | Plot | Bars | Prose
+
+
 class Section(Struct, frozen=True, omit_defaults=True):
     """A titled run of blocks."""
 
     title: str
-    blocks: tuple[Table | Plot | Prose, ...]
+    blocks: tuple[Block, ...]
 
 
 class Document(Struct, frozen=True, kw_only=True, omit_defaults=True):

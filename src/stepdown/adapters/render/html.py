@@ -16,6 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from stepdown.adapters.render import bars
 from stepdown.adapters.render.html_table import html_table, table_notes
 from stepdown.adapters.render.markup import Markup, join, tag
 from stepdown.adapters.render.page_head import page_head
@@ -30,6 +31,8 @@ from stepdown.adapters.render.plot import (
     svg,
 )
 from stepdown.core.report import (
+    Bars,
+    Block,
     Cell,
     Claim,
     Column,
@@ -152,9 +155,11 @@ def _section(section: Section, place: int, numbers: _Numbers) -> Markup:
     return tag("section", head, *blocks, aria_labelledby=key)
 
 
-def _block(block: Table | Plot | Prose, numbers: _Numbers) -> Markup:
+def _block(block: Block, numbers: _Numbers) -> Markup:
     if isinstance(block, Table):
         return _table_block(block, next(numbers.tables))
+    if isinstance(block, Bars):
+        return _bars_figure(block, next(numbers.figures))
     if isinstance(block, Plot):
         return _figure(block, next(numbers.figures), numbers.most_points)
     return _prose(block)
@@ -201,6 +206,23 @@ def _figure(plot: Plot, number: int, most_points: int) -> Markup:
         "figure", caption, _legend(plot, chosen), *paper, *under, _listing(plot, chosen),
         aria_labelledby=key,
     )  # fmt: skip
+
+
+def _bars_figure(block: Bars, number: int) -> Markup:
+    key = f"figure-{number}"
+    caption = tag("figcaption", _no(f"Figure {number}."), block.title, id=key)
+    if bars.drawn(block):
+        paper = [bars.svg(block, size, key) for size in (bars.WIDE, bars.NARROW)]
+    else:
+        paper = [tag("p", "There is nothing to draw.", class_="none")]
+    lines = [tag("p", note) for note in block.notes]
+    under = [tag("div", *lines, class_="notes")] if lines else []
+    table = bars.listing(block)
+    scroll = tag(
+        "div", html_table(table, tag("caption", table.title, class_="sr")), class_="scroll"
+    )
+    listed = tag("details", tag("summary", f"The bars as a table ({len(block.bars)})"), scroll)
+    return tag("figure", caption, *paper, *under, listed, aria_labelledby=key)
 
 
 def _legend(plot: Plot, chosen: Drawn) -> Markup:

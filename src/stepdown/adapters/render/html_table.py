@@ -11,6 +11,8 @@ from stepdown.adapters.render.markup import Markup, join, tag
 from stepdown.adapters.render.whisker import Span, span, whisker
 from stepdown.core.report import Cell, Claim, Column, Table
 
+LONG_TEXT = 48  # letters; a column with longer text is kept wide enough to be read
+
 
 class _Lane(Struct, frozen=True):
     """What a column of figures needs: a lane for intervals, their bar, and n or notes."""
@@ -20,6 +22,7 @@ class _Lane(Struct, frozen=True):
     bar: Span | None
     beside: bool
     with_n: bool
+    long: bool = False
 
     @property
     def cells(self) -> int:
@@ -55,6 +58,7 @@ def _lane(column: Column, stack: Sequence[Cell], *, with_n: bool) -> _Lane:
         bar=span(own),
         beside=any(_beside(claim, with_n=with_n) for claim in own),
         with_n=with_n,
+        long=any(isinstance(cell, str) and len(cell) > LONG_TEXT for cell in stack),
     )
 
 
@@ -73,7 +77,7 @@ def _row(row: Sequence[Cell], lanes: Sequence[_Lane]) -> Markup:
 
 
 def _cells(cell: Cell, lane: _Lane) -> Markup:
-    kind = "num" if lane.numeric else None
+    kind = "num" if lane.numeric else "long" if lane.long else "text"
     if isinstance(cell, Claim) and lane.ranged:
         return _claim_cells(cell, lane, kind)
     rest = [tag("td", colspan=lane.cells - 1, class_="rest")] if lane.cells > 1 else []

@@ -6,10 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 
+from stepdown.adapters.render.bars import listing
 from stepdown.adapters.render.evidence import evidence, plain_notes, recorded_notes
 from stepdown.adapters.render.figures import claim_text
 from stepdown.adapters.render.printable import one_line
-from stepdown.core.report import Cell, Claim, Document, Plot, Prose, Table
+from stepdown.core.report import Bars, Block, Cell, Claim, Document, Plot, Prose, Table
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -37,22 +38,29 @@ def csv_table(table: Table) -> str:
     return out.getvalue()
 
 
-def _block(block: Table | Plot | Prose) -> list[str]:
+def _block(block: Block) -> list[str]:
+    if isinstance(block, Bars):
+        return [f"### {_text(block.title)}", "", *_table(listing(block)), *_under(block.notes)]
     if isinstance(block, Prose):
         return [_text(block.text)]
     if isinstance(block, Plot):
         return [f"*{_text(block.title)}*: {len(block.points):,} points, drawn in the HTML report."]
-    rows = [*block.rows, *([block.total] if block.total else [])]
     notes = (*evidence(block), *plain_notes(block))
     notes += tuple(f"Recorded: {note}" for note in recorded_notes(block))
+    return [f"### {_text(block.title)}", "", *_table(block), *_under(notes)]
+
+
+def _table(table: Table) -> list[str]:
+    rows = [*table.rows, *([table.total] if table.total else [])]
     return [
-        f"### {_text(block.title)}",
-        "",
-        _row([column.title for column in block.columns]),
-        _row(["--:" if column.numeric else "---" for column in block.columns], raw=True),
+        _row([column.title for column in table.columns]),
+        _row(["--:" if column.numeric else "---" for column in table.columns], raw=True),
         *(_row([_shown(cell) for cell in row]) for row in rows),
-        *(line for note in notes for line in ("", _text(note))),
     ]
+
+
+def _under(notes: Sequence[str]) -> list[str]:
+    return [line for note in notes for line in ("", _text(note))]
 
 
 def _row(cells: Sequence[str], *, raw: bool = False) -> str:

@@ -186,6 +186,8 @@ def _sheet(plot: Plot, chosen: Drawn, size: Size) -> Sheet:
     ys = [v for p in chosen.points for v in (p.y, *_whisker(p)) if v is not None] or [0.0, 1.0]
     if plot.diagonal:
         xs = ys = [*xs, *ys]
+    if plot.from_zero:
+        ys = [0.0, *ys]
     y = linear_axis(ys, plot.y_unit, max(3, size.most - 2))
     left = 16 + max(text_width(text) for _, text in y.marks)
     x = _fitting(xs, plot, size, size.width - left - 24, log=chosen.log)

@@ -6,6 +6,7 @@ Colour follows the console: none when it is not a terminal or when NO_COLOR is s
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from stepdown.adapters.render.bars import text_rows
 from stepdown.adapters.render.evidence import evidence, plain_notes, recorded_notes, shared_n
 from stepdown.adapters.render.figures import claim_text, number
 from stepdown.adapters.render.fit import (
@@ -20,7 +21,7 @@ from stepdown.adapters.render.fit import (
     wrap,
 )
 from stepdown.adapters.render.printable import one_line, printable
-from stepdown.core.report import Cell, Claim, Document, Plot, Prose, Table
+from stepdown.core.report import Bars, Block, Cell, Claim, Document, Plot, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,9 +67,11 @@ def print_table(table: Table, console: "Console") -> None:
     _print_notes(table, layout, console)
 
 
-def _print_block(block: Table | Plot | Prose, console: "Console") -> None:
+def _print_block(block: Block, console: "Console") -> None:
     if isinstance(block, Table):
         print_table(block, console)
+    elif isinstance(block, Bars):
+        _print_bars(block, console)
     elif isinstance(block, Plot):
         _print_plot(block, console)
     else:
@@ -91,6 +94,14 @@ def _print_plot(plot: Plot, console: "Console") -> None:
         _say(console, f"chosen: {point.label or 'unnamed'} ({figures})")
     _say(console, f"plot: {len(plot.points):,} points, see the HTML report", "dim")
     for note in plot.notes:
+        _say(console, note, "dim")
+
+
+def _print_bars(bars: Bars, console: "Console") -> None:
+    _say(console, bars.title, "bold")
+    for line in text_rows(bars, console.width):
+        _line(console, line, "")
+    for note in bars.notes:
         _say(console, note, "dim")
 
 
