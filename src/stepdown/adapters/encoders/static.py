@@ -99,6 +99,11 @@ class StaticEncoder:
         vectors = self._vectors[ids[known]] * self._scales[ids[known], None]
         return PieceVectors(np.array(starts, dtype=np.intp)[known], vectors)
 
+    def pieces_of(self, words: Sequence[str]) -> list[int]:
+        """Return in how many pieces of the vocabulary each word is cut; 1 is a word that it has."""
+        encode = self._tokenizer.encode
+        return [len(encode(word, add_special_tokens=False).ids) for word in words]
+
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         encode = self._tokenizer.encode_batch_fast
         found = [one.ids for one in encode(list(texts), add_special_tokens=False)]
