@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from stepdown.cli import models_check, models_promote, models_prune, models_try, models_verify
+from stepdown.cli import (
+    models_check,
+    models_export,
+    models_promote,
+    models_prune,
+    models_try,
+    models_verify,
+)
 from stepdown.cli.options import HERE, JsonOption, ProjectOption, TasksArgument
 from stepdown.cli.session import DONE, NO, open_workspace, session
 
@@ -83,3 +90,5 @@ app.command("prune")(models_prune.prune)
 app.command("verify")(models_verify.verify)
 app.command("check")(models_check.check)
 app.command("try")(models_try.attempt)
+app.command("export")(models_export.export)
+app.command("import")(models_export.take_in)
