@@ -52,6 +52,11 @@ class ModelShop:
         self._lent: frozenset[int] = frozenset()
         self._pins: dict[tuple[str, str], str] = {}
 
+    @property
+    def cache(self) -> Path:
+        """Folder of downloaded weights."""
+        return self._environment.cache
+
     @cached_property
     def registry(self) -> Registry:
         """The project's trained artifacts."""
@@ -221,7 +226,7 @@ class ModelShop:
         from stepdown.train.head import load_head
 
         expert = Expert(load_head(path, digest), self.encoder(tier.target))
-        return HeadModel(_Predicting(expert), tier.model, in_thread=tier.target != STATIC)
+        return HeadModel(Predicting(expert), tier.model, in_thread=tier.target != STATIC)
 
     def extractor(self, task: Task, tier: Tier, path: Path, digest: str) -> Model:
         """Open a trained extractor with the encoder that it was trained on."""
@@ -340,7 +345,7 @@ class _Reading:
         return found.values, found.sure
 
 
-class _Predicting:
+class Predicting:
     """An Expert in the shape that the head adapter reads."""
 
     def __init__(self, expert: Expert) -> None:
@@ -348,5 +353,6 @@ class _Predicting:
         self.digest = expert.digest
 
     def predict(self, text: str) -> tuple[Mapping[str, float], float | None]:
+        """Return label -> probability, and how familiar the text is."""
         found = self._expert.predict([text])[0]
         return found.label_probs, found.familiarity

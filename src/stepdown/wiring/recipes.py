@@ -6,6 +6,7 @@ A new recipe is one line in each of the three tables, in order of cost.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ class Recipe(Struct, frozen=True):
 RECIPES: Mapping[str, Recipe] = {
     "head": Recipe(("head",)),
     "extractor": Recipe(("extractor",)),
+    "encoder": Recipe(("head",), mute=False),
+    "lora": Recipe(("lora",)),
 }
 
 
@@ -47,24 +50,38 @@ def trainers(workspace: Workspace) -> Mapping[str, Trainer]:
     from stepdown.train.extractor.trainer import ExtractorTrainer
     from stepdown.train.head_trainer import HeadTrainer
     from stepdown.wiring.field_equality import same_field
+    from stepdown.wiring.language_experts import lora_trainer
+    from stepdown.wiring.tuned_encoders import encoder_trainer
 
     return {
         "head": HeadTrainer(workspace.models.encoder),
         "extractor": ExtractorTrainer(workspace.models.token_encoder, same_field),
+        "encoder": encoder_trainer(workspace.environment),
+        "lora": lora_trainer(workspace.environment),
     }
 
 
 def openers(shop: ModelShop) -> Mapping[str, Opener]:
     """Return how what each recipe made is opened as a model; each insists on the digest."""
+    from stepdown.wiring.language_experts import open_lora
+    from stepdown.wiring.tuned_encoders import open_tuned
+
     return {
         "head": shop.head,
         "extractor": shop.extractor,
+        "encoder": partial(open_tuned, shop),
+        "lora": partial(open_lora, shop),
     }
 
 
 def mute(tier: Tier) -> bool:
     """Tell whether a tier cannot answer before it was trained."""
     return any(one.mute and tier.adapter in one.adapters for one in RECIPES.values())
+
+
+def owns(recipe: str, tier: Tier) -> bool:
+    """Tell whether a tier is trained by this recipe where none is asked for."""
+    return RECIPES[recipe].mute and tier.adapter in RECIPES[recipe].adapters
 
 
 def recipe_of(name: str) -> str:

@@ -25,7 +25,7 @@ from stepdown.errors import ConfigError
 from stepdown.ports.trainer import Made, Step, TrainingJob
 from stepdown.wiring.evaluating import Watch
 from stepdown.wiring.proving import Proof, prove
-from stepdown.wiring.recipes import AUTO, RECIPES, mute, trainers
+from stepdown.wiring.recipes import AUTO, RECIPES, owns, trainers
 from stepdown.wiring.registering import CardFile, Entry, register, size_of
 from stepdown.wiring.training_set import Gathered, gather
 from stepdown.wiring.workspace import Workspace
@@ -88,7 +88,7 @@ def wanted(workspace: Workspace, task: Task, recipe: str = "", tier: str = "") -
                 if one.adapter in RECIPES[name].adapters:  # its own recipe knows best
                     refused[one.name] = f"{name}: {why}"
                 refused.setdefault(one.name, f"{name}: {why}")
-            elif recipe or mute(one):
+            elif recipe or owns(name, one):
                 found.append(Want(task, one, name))
     if tier:
         _check_named(task, tier, found, refused)

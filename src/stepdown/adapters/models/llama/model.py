@@ -58,9 +58,10 @@ class LlamaModel:
         *,
         name: str = "",
         settings: LlamaSettings | None = None,
+        adapter: Path | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._path = path
+        self._path, self._adapter = path, adapter
         self._name = name or path.stem
         self._settings = settings or LlamaSettings()
         self._clock = clock
@@ -70,13 +71,14 @@ class LlamaModel:
 
     @property
     def digest(self) -> str:
-        """Digest of the file, the runtime's version and the deciding settings.
+        """Digest of the file, its adapter, the runtime's version and the deciding settings.
 
         Raises:
             WeightsError: no such file, or not a GGUF file.
         """
         runtime = f"xllamacpp {version('xllamacpp')}"
-        return digest([file_digest(self._path), runtime, self._settings.deciding()])
+        beside = [] if self._adapter is None else [file_digest(self._adapter)]
+        return digest([file_digest(self._path), *beside, runtime, self._settings.deciding()])
 
     @property
     def capabilities(self) -> Capabilities:
@@ -142,7 +144,7 @@ class LlamaModel:
     def _answer(self, request: Request, stop: Event, send: Send) -> Completion:
         """Compute the answer. Runs in the worker's thread."""
         if self._runtime is None:
-            self._runtime = Runtime(self._path, self._settings)
+            self._runtime = Runtime(self._path, self._settings, self._adapter)
         start = self._clock()
         if request.labels:
             answer = self._choose(self._runtime, request, stop)

@@ -36,14 +36,15 @@ Event = Mapping[str, Any]
 class Runtime:
     """A loaded model. Calls block; one thread at a time."""
 
-    def __init__(self, path: Path, settings: LlamaSettings) -> None:
-        """Load the file.
+    def __init__(self, path: Path, settings: LlamaSettings, adapter: Path | None = None) -> None:
+        """Load the file, and beside it the adapter that was trained on it.
 
         Raises:
             WeightsError: no such file, not a GGUF file, or one that llama.cpp cannot load.
         """
-        check_gguf(path)
-        self._path = path
+        for file in (path, adapter) if adapter else (path,):
+            check_gguf(file)
+        self._path, self._adapter = path, adapter
         self._settings = settings
         self._key = secrets.token_urlsafe(32)
         self._home = Path(tempfile.mkdtemp(prefix="stepdown-"))
@@ -95,6 +96,19 @@ class Runtime:
             prompt += [*self._tokenize(marks[mark], special=False), piece]
         return tuple(prompt)
 
+    def prompt_tokens(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the tokens that the server makes of a prompt.
+
+        It may put a token of its own before the first piece of text, and before no other.
+        """
+        found: list[int] = []
+        for at, piece in enumerate(prompt):
+            if isinstance(piece, int):
+                found.append(piece)
+            else:
+                found += self._tokenize(piece, special=True, begins=at == 0)
+        return tuple(found)
+
     def ask(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to one completion request."""
         return _checked(self._call({**self._common(), **body}, None))
@@ -134,6 +148,8 @@ class Runtime:
 
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path)
+        if self._adapter is not None:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(self._adapter), 1.0)]
         _set_sizes(params, self._settings)
         self._set_address(params)
         try:
@@ -185,8 +201,9 @@ class Runtime:
             return False
         return self._tokenize(text, special=True) != self._tokenize(text, special=False)
 
-    def _tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
-        found = self._get("POST", "/tokenize", {"content": text, "parse_special": special})
+    def _tokenize(self, text: str, *, special: bool, begins: bool = False) -> tuple[int, ...]:
+        body = {"content": text, "parse_special": special, "add_special": begins}
+        found = self._get("POST", "/tokenize", body)
         return tuple(found["tokens"])
 
 

@@ -1,0 +1,1 @@
+"""Weights that learn, on torch: behind extras, imported where they are used."""
