@@ -1,5 +1,6 @@
 """Prompts for training are what the embedded model reads when it serves."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ ASKED = Request(
 
 
 @pytest.fixture(scope="module")
-def prompter(gguf: Path) -> LlamaPrompter:
-    return LlamaPrompter(gguf, LlamaSettings(context_tokens=1024))
+def prompter(gguf: Path) -> Iterator[LlamaPrompter]:
+    opened = LlamaPrompter(gguf, LlamaSettings(context_tokens=1024))
+    yield opened
+    opened.close()
 
 
 async def test_the_runtime_reads_as_many_tokens_as_the_prompt_has(

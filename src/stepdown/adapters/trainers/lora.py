@@ -6,6 +6,8 @@ The base is read from its GGUF file, the one that is served. It does not know ta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +147,10 @@ def _open(base: Path, device: str) -> Any:
     logging.disable_progress_bar()
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     try:
-        model = AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=dtype)
+        with redirect_stderr(StringIO()):  # its progress bar cannot be switched off
+            model = AutoModelForCausalLM.from_pretrained(
+                base.parent, gguf_file=base.name, dtype=dtype
+            )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"transformers cannot read {base.name!r}: {str(error)[:200]}.",
