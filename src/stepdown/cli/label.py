@@ -53,7 +53,7 @@ def label(
     """
     with session("label", json=json) as talk:
         from stepdown.wiring.labelling import Labelling, check_name
-        from stepdown.wiring.pool import labels_of
+        from stepdown.wiring.pool_labels import labels_of
 
         if resolve and second:
             raise InputError(

@@ -233,7 +233,9 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
 
     `share` is the share of a task's traffic that its policy answers at first; the rest is today's
     model's. `session_s` is how long a conversation stays on its tier after a turn; 0 is never.
-    `models` maps the names of models that callers use today to tasks.
+    `models` maps the names of models that callers use today to tasks. `ui` says who may read the
+    dashboard where a key is set: who has the `key`, or whoever reaches the address (`read`: figures
+    without texts); `off` serves none.
     """
 
     host: str = "127.0.0.1"
@@ -246,6 +248,7 @@ class ServeKeys(Struct, frozen=True, forbid_unknown_fields=True):
     shadow: ShadowKeys | None = None
     audit: AuditingKeys | None = None
     models: dict[str, MappedKeys] = {}
+    ui: Literal["key", "read", "off"] = "key"
 
 
 class AuditKeys(Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,7 +25,8 @@ from stepdown.wiring.evaluating import Watch, run_one, samples_in, unfit
 from stepdown.wiring.foretelling import static_encoder, with_triage_kept
 from stepdown.wiring.frontier_file import write_frontier
 from stepdown.wiring.lockfile import LOCKS, keep_lock, read_lock, write_lock
-from stepdown.wiring.pool import labels_of, pool_of, pool_outcomes, settled
+from stepdown.wiring.pool import pool_of, pool_outcomes, settled
+from stepdown.wiring.pool_labels import labels_of
 from stepdown.wiring.second_pass import as_asked, scored_outcomes
 from stepdown.wiring.workspace import Workspace
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from stepdown.adapters.tables.atomic import replacing
-from stepdown.certify.evidence import Certified
-from stepdown.certify.search import Searched
 from stepdown.core.derived import Derived
 from stepdown.core.digest import digest
 from stepdown.core.lock import LockedTask
 from stepdown.core.policy import Policy, policy_from_plain, to_plain
 from stepdown.errors import DataError
+
+if TYPE_CHECKING:  # numpy, which a gateway that shows the path does without
+    from stepdown.certify.evidence import Certified
+    from stepdown.certify.search import Searched
 
 VERSION = 1
 FOLDER = "frontier"

@@ -153,6 +153,36 @@ class Labelling:
         self._keep(gone if earlier is None else earlier)
         return query
 
+    def reread(self) -> None:
+        """Read what was said since, by others or by this person elsewhere."""
+        self._said = list(self._file.read())
+
+    def draw_named(self, query: str) -> Card | None:
+        """Return the question of a query, None where the pool has none."""
+        known = query in self._rows and query in self._places
+        return self._card(query, "asked on a page") if known else None
+
+    def take_back(self, since: str) -> str | None:
+        """Take back this person's last judgement from a time on, whatever session it was of.
+
+        `since` is an ISO time. What the person had said before it holds again.
+        """
+        mine = [one for one in self._said if one.by == self.by]
+        latest = {one.query_id: (one.at, place) for place, one in enumerate(mine)}
+        spoken = [
+            (at, place)
+            for at, place in latest.values()
+            if at >= since and (mine[place].right or mine[place].wrong)
+        ]
+        if not spoken:
+            return None
+        place = max(spoken)[1]
+        query = mine[place].query_id
+        before = [one for one in mine[:place] if one.query_id == query]
+        gone = Judgement(query_id=query, by=self.by, at=self._now(), why="taken back")
+        self._keep(before[-1] if before else gone)
+        return query
+
     def _keep(self, one: Judgement) -> None:
         self._file.append(one)
         self._said.append(one)

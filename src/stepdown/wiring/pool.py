@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from stepdown.adapters.tables.judgement_files import JudgementFile
 from stepdown.config.schema import DataKeys
 from stepdown.core.judgement import Settled, settle
 from stepdown.core.outcome import Outcome
@@ -18,6 +17,7 @@ from stepdown.errors import ConfigError, DataError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.split import group_samples, regrouped
 from stepdown.wiring.evaluating import Watch, run_one
+from stepdown.wiring.pool_labels import labels_of
 from stepdown.wiring.shadow_pool import pool_rows
 from stepdown.wiring.trained_on import trained_on
 from stepdown.wiring.workspace import SHADOW_POOL, Workspace
@@ -124,11 +124,6 @@ async def pool_outcomes(
     for tier in task.tiers:
         found += (await run_one(workspace, task, tier, pool.samples, watch)).outcomes
     return tuple(found)
-
-
-def labels_of(workspace: Workspace, task: Task) -> JudgementFile:
-    """Return where the labels of a task are kept; they are worth committing."""
-    return JudgementFile(workspace.project.root / "labels", task.name)
 
 
 def settled(workspace: Workspace, task: Task) -> Settled:

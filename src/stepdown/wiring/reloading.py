@@ -46,6 +46,11 @@ class Desk:
         beside.serve(self._now.service, workspace.project)
         note_served(workspace, workspace.lock(), "serve")
 
+    @property
+    def workspace(self) -> Workspace:
+        """The project that is served now."""
+        return self._now.workspace
+
     async def answer(self, call: Call, sink: Sink | None = None) -> Reply:
         """Answer one call by the service that is there when it comes."""
         serving = self._now

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from msgspec import Struct
 
 from stepdown import __version__
 from stepdown.adapters.gateway.app import GatewayApp, is_loopback
-from stepdown.adapters.storage.ledger import Filled
+from stepdown.adapters.storage.ledger import Filled, SpoolLedger
 from stepdown.core.exposure import Exposure
+from stepdown.ports.pages import Pages
+from stepdown.wiring.dashboard import Dashboard
 from stepdown.wiring.exposing import start_of
 from stepdown.wiring.hosted import key_in_file
 from stepdown.wiring.reloading import Desk
@@ -51,14 +54,31 @@ def gateway(
             looking = Looking(workspace.project.root, 60 * workspace.project.review.look_minutes)
             looking.start()
             stack.callback(looking.close)
-        app = GatewayApp(
-            desk,
-            operations=beside.operations,
-            api_key=key,
-            max_body_bytes=int(serve.max_body_mb * 1024 * 1024),
-            version=__version__,
-        )
-        yield app, desk
+        with _pages(desk, ledger, serve.ui) as pages:
+            app = GatewayApp(
+                desk,
+                operations=beside.operations,
+                api_key=key,
+                max_body_bytes=int(serve.max_body_mb * 1024 * 1024),
+                version=__version__,
+                pages=pages,
+                reading="read" if serve.ui == "read" else "key",
+            )
+            yield app, desk
+
+
+@contextmanager
+def _pages(desk: Desk, ledger: SpoolLedger, said: str) -> Iterator[Pages | None]:
+    """Open the dashboard, unless stepdown.toml says that there is none."""
+    if said == "off":
+        yield None
+        return
+    with closing(Dashboard(lambda: desk.workspace, ledger, _today)) as pages:
+        yield pages
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 class LockedDoor(Struct, frozen=True):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from stepdown.adapters.gateway import openapi
 from stepdown.adapters.gateway.answering import Answering
 from stepdown.adapters.gateway.answers import TEXT, Answer, encode
+from stepdown.adapters.gateway.browsing import Browsing, Reading, is_page
 from stepdown.adapters.gateway.chat import ChatSurface
 from stepdown.adapters.gateway.door import Door, is_loopback
 from stepdown.adapters.gateway.embeddings import Embeddings
@@ -32,6 +33,7 @@ from stepdown.adapters.gateway.visit import Receive, RefusedError, Route, Scope,
 from stepdown.errors import StepdownError
 from stepdown.ports.handler import Handler
 from stepdown.ports.operations import Operations
+from stepdown.ports.pages import PREFIX, Pages
 
 __all__ = ["GatewayApp", "is_loopback"]
 
@@ -56,7 +58,8 @@ class GatewayApp:
 
     `api_key` is the key that callers must send (`Door`). `clock` is the wall clock in seconds
     since 1970. `more` are further routes: path to method and route. `operations`
-    answers `/readyz`, `/metrics` and `/v1/feedback`.
+    answers `/readyz`, `/metrics` and `/v1/feedback`, `pages` what is below `/ui`; `reading` says
+    who may read there (`Browsing`).
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class GatewayApp:
         clock: Callable[[], float] = time.time,
         patience_s: float = _PATIENCE_S,
         more: Mapping[str, tuple[str, Route]] = {},
+        pages: Pages | None = None,
+        reading: Reading = "key",
     ) -> None:
         self._handler = handler
         self._door = Door(api_key)
@@ -89,6 +94,9 @@ class GatewayApp:
             _EMBEDDINGS: ("POST", Embeddings(handler, max_body_bytes=max_body_bytes)),
             **more,
         }
+        self._pages = (
+            None if pages is None else Browsing(pages, api_key, self._door.knows, clock, reading)
+        )
         self._operations = operations
         self._open: tuple[Route, ...] = (self._about, self._health)
         if operations is not None:
@@ -119,6 +127,7 @@ class GatewayApp:
             send=send,
             surface=self._spoken(scope["path"], headers),
             on_hang_up=scope.get("extensions", {}).get(HANG_UP),
+            query=scope.get("query_string", b""),
         )
         try:
             answer = await self._answer(visit)
@@ -131,7 +140,7 @@ class GatewayApp:
     def _count(self, path: str, answer: Answer | None) -> None:
         """Count a response by its route; a path that nobody serves is no name of one."""
         if self._operations is not None:
-            known = path if path in self._routes else "other"
+            known = path if path in self._routes else PREFIX if is_page(path) else "other"
             self._operations.response(known, 200 if answer is None else answer.status)
 
     async def _answer(self, visit: Visit) -> Answer | None:
@@ -159,6 +168,8 @@ class GatewayApp:
             RefusedError: it may not come in, or there is nothing at its path.
         """
         path = visit.path
+        if self._pages is not None and is_page(path):
+            return self._page(visit, self._pages)
         is_model = path.startswith(f"{_MODELS}/")
         method, route = ("GET", self._model) if is_model else self._routes.get(path, ("", None))
         is_open = route in self._open
@@ -169,6 +180,14 @@ class GatewayApp:
         if visit.method != method and (visit.method, method) != ("HEAD", "GET"):
             raise RefusedError(wrong_method(path, method))
         return route
+
+    def _page(self, visit: Visit, pages: Browsing) -> Route:
+        """Return what shows pages: they have a sign-in of their own, but no other site's page may
+        ask for them either.
+        """
+        if not self._door.has_key and (refused := self._door.refusal(visit.headers, is_open=True)):
+            raise RefusedError(refused)
+        return pages
 
     async def _about(self, _visit: Visit) -> Answer:
         text = _ABOUT.format(version=self._version, chat=_CHAT, messages=_MESSAGES, models=_MODELS)

@@ -31,6 +31,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     send: Send
     surface: Surface
     on_hang_up: Subscribe | None = None
+    query: bytes = b""
 
     @property
     def hints(self) -> dict[str, str]:

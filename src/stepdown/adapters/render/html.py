@@ -69,6 +69,20 @@ def html_document(document: Document) -> str:
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
+def document_parts(document: Document) -> Markup:
+    """Return what a report says, without a page around it: its facts and its sections."""
+    numbers = _Numbers(count(1), count(1), MOST_POINTS)
+    pairs = [tag("div", tag("dt", k), tag("dd", v)) for k, v in document.facts]
+    facts = [tag("dl", *pairs, class_="facts")] if pairs else []
+    sections = [_section(s, place, numbers) for place, s in enumerate(document.sections, 1)]
+    return join([*facts, *sections])
+
+
+def plot_figure(plot: Plot, number: int) -> Markup:
+    """Return a plot as a figure; `number` makes its ids unique on the page."""
+    return _figure(plot, number, MOST_POINTS)
+
+
 def write_html(path: str | os.PathLike[str], document: Document) -> None:
     """Write the page to `path`, whole or not at all; parent folders are made.
 

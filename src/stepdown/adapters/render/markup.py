@@ -5,7 +5,7 @@ from html import escape
 
 from stepdown.adapters.render.printable import printable
 
-_VOID = frozenset({"input", "meta"})
+_VOID = frozenset({"input", "link", "meta"})
 
 Attribute = str | int | float | None
 

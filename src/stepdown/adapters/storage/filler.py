@@ -22,11 +22,13 @@ from pathlib import Path
 from stepdown.adapters.storage import database
 from stepdown.adapters.storage.filling import fill, only_filler
 from stepdown.adapters.storage.places import DATABASE, LOCK, SPOOL
+from stepdown.adapters.storage.rollup import Rollup
 from stepdown.errors import DataError
 
 LONGEST_PAUSE_S = 30.0
 NICENESS = 5  # answers come first; what waits is in the spool
 CHECKPOINT_PAGES = 4000  # 16 MB of WAL: pages that change often are copied less often
+COUNT_S = 0.5  # a turn's time for the sums by day: an old ledger is counted over many turns
 _LAST_LOOK_S = 0.2  # the system may close the pipe of a killed process before its spool file
 _log = logging.getLogger("stepdown.ledger")
 
@@ -41,11 +43,23 @@ class Filler:
         self._open = ExitStack()
         self._db: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
+        self._rollup = Rollup(self._path)
+        self._behind = 1  # nobody knows before the first look
 
     def turn(self) -> int:
         """Move every finished file of the spool; return how many traces were new."""
         with only_filler(self._lock, 0.0) as alone:
-            return fill(self._database(), self._spool, unfinished=False) if alone else 0
+            new = fill(self._database(), self._spool, unfinished=False) if alone else 0
+        self._count(new)
+        return new
+
+    def _count(self, new: int) -> None:
+        """Bring the sums by day up to date; they are made from the ledger, so nothing is lost."""
+        if new or self._behind:
+            try:
+                self._behind = self._rollup.catch_up(COUNT_S)
+            except DataError as error:
+                _log.warning("the sums by day are behind: %s", error)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -3,3 +3,4 @@
 DATABASE = "ledger.sqlite"
 SPOOL = "spool"
 LOCK = "fill.lock"
+ROLLUP = "rollup.sqlite"
