@@ -40,6 +40,7 @@ class Tab:
         self._number = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._loaded = asyncio.Event()
+        self._loads: list[str] = []
         self.errors: list[str] = []
         self.asked: list[str] = []
         self._reader = asyncio.create_task(self._read())
@@ -67,7 +68,8 @@ class Tab:
                 self._note(said["method"], said["params"])
 
     def _note(self, method: str, params: Any) -> None:
-        if method == "Page.loadEventFired":
+        if method == "Page.lifecycleEvent" and params["name"] == "load":
+            self._loads.append(params["loaderId"])
             self._loaded.set()
         elif method == "Runtime.exceptionThrown":
             self.errors.append(str(params["exceptionDetails"]["text"]))
@@ -78,9 +80,10 @@ class Tab:
 
     async def go(self, url: str) -> None:
         """Load a page, and wait until it is there."""
-        self._loaded.clear()
-        await self.call("Page.navigate", url=url)
-        await asyncio.wait_for(self._loaded.wait(), 30)
+        wanted = (await self.call("Page.navigate", url=url))["loaderId"]
+        while wanted not in self._loads:
+            self._loaded.clear()
+            await asyncio.wait_for(self._loaded.wait(), 30)
 
     async def run(self, script: str) -> Any:
         """Return what an expression of JavaScript is."""
@@ -166,6 +169,7 @@ async def opened(profile: Path) -> AsyncIterator[Tab]:
                 tab = Tab(socket)
                 for domain in ("Page", "Runtime", "Log", "Network"):
                     await tab.call(f"{domain}.enable")
+                await tab.call("Page.setLifecycleEventsEnabled", enabled=True)
                 yield tab
                 await tab.close()
     finally:

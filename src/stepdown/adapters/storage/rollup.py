@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -125,7 +126,7 @@ class Rollup:
         if not is_ours:
             db.close()
             _log.warning("%s is not of this version or is broken: made anew", self.path.name)
-            _create(self.path)
+            _create(self.path, anew=True)
             db = _connect(self.path)
         db.execute("PRAGMA synchronous = NORMAL")  # what is lost is counted again
         db.execute("ATTACH ? AS ledger", (f"file:{quote(str(self.ledger.absolute()))}?mode=ro",))
@@ -142,20 +143,30 @@ def _is_of_this_version(db: sqlite3.Connection) -> bool:
     return int(db.execute("PRAGMA user_version").fetchone()[0]) == VERSION
 
 
-def _create(path: Path) -> None:
-    """Make empty sums, readable by their owner only; they appear whole or not at all."""
-    hidden = path.with_suffix(f".{os.getpid()}.new")
-    hidden.unlink(missing_ok=True)
-    os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+def _create(path: Path, *, anew: bool = False) -> None:
+    """Make empty sums, readable by their owner only; they appear whole or not at all.
+
+    Two may do so at once: the first one's stay, unless they are to be made `anew`.
+    """
     from importlib.resources import files  # lazily, as in `database`
 
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    os.close(handle)
+    hidden = Path(name)
     ddl = (files(__package__) / "rollup.sql").read_text("utf-8")
-    with closing(sqlite3.connect(hidden, isolation_level=None)) as db:
-        db.executescript(f"BEGIN; PRAGMA user_version={VERSION}; {ddl} COMMIT;")
-        db.execute("PRAGMA journal_mode = WAL")
-    for left in ("-wal", "-shm"):  # of the file that this one replaces
-        path.with_name(path.name + left).unlink(missing_ok=True)
-    hidden.rename(path)
+    try:
+        with closing(sqlite3.connect(hidden, isolation_level=None)) as db:
+            db.executescript(f"BEGIN; PRAGMA user_version={VERSION}; {ddl} COMMIT;")
+            db.execute("PRAGMA journal_mode = WAL")
+        if anew:
+            for left in ("-wal", "-shm"):
+                path.with_name(path.name + left).unlink(missing_ok=True)
+            hidden.rename(path)
+        else:
+            with suppress(FileExistsError):
+                path.hardlink_to(hidden)
+    finally:
+        hidden.unlink(missing_ok=True)
 
 
 @contextmanager
