@@ -2,9 +2,10 @@
 
     python benchmarks/bench_dashboard.py [TRACES] [--folder DIR]
 
-The ledger is SYNTHETIC (`ledger_rows.py`): its figures mean nothing, only its size does. The gateway is
-`stepdown serve` as a process of its own. A page is made anew when its figures are two seconds old, so
-both a page that is made and one from fresh figures are timed. CPU time is that of the gateway.
+The ledger is SYNTHETIC (`ledger_rows.py`): its figures mean nothing, only its size does. The
+gateway is `stepdown serve` as a process of its own. A page is made anew when its figures are two
+seconds old, so both a page that is made and one from fresh figures are timed. CPU time is that of
+the gateway.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ledger_rows import TASKS, write_ledger
-
 from stepdown.adapters.storage.rollup import Rollup
 from stepdown.core.lock import VERSION, Guarantee, Lock, LockedTask, LockedTier
 from stepdown.core.policy import cascade

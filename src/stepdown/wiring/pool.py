@@ -17,7 +17,7 @@ from stepdown.errors import ConfigError, DataError
 from stepdown.evals.dataset import Sample
 from stepdown.evals.split import group_samples, regrouped
 from stepdown.wiring.evaluating import Watch, run_one
-from stepdown.wiring.pool_labels import labels_of as labels_of
+from stepdown.wiring.pool_labels import labels_of
 from stepdown.wiring.shadow_pool import pool_rows
 from stepdown.wiring.trained_on import trained_on
 from stepdown.wiring.workspace import SHADOW_POOL, Workspace

@@ -25,7 +25,8 @@ from stepdown.core.trace import Trace
 from stepdown.errors import DataError
 from stepdown.ports.trainer import Example
 from stepdown.train.data_card import Refused
-from stepdown.wiring.pool import PREFIX, labels_of
+from stepdown.wiring.pool import PREFIX
+from stepdown.wiring.pool_labels import labels_of
 from stepdown.wiring.workspace import Workspace
 
 KEEPING = ("sample", "full")  # values of `store` under which texts may be learned from
