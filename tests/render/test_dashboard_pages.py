@@ -20,6 +20,7 @@ from stepdown.adapters.render.ui.step_page import step_page
 from stepdown.adapters.render.ui.timeline import Timeline, Track, timeline
 from stepdown.adapters.render.ui.traces_page import traces_page
 from stepdown.core.board import (
+    AuditBoard,
     Board,
     DayBoard,
     Locked,
@@ -115,7 +116,9 @@ def line(**changes: object) -> TraceLine:
 def hostile_pages() -> list[Page]:
     bad = step(
         HOSTILE,
-        locked=locked(promise=HOSTILE, why=HOSTILE, floor_source=HOSTILE, recorded=(HOSTILE,)),
+        locked=locked(
+            promise=HOSTILE, withdrawn=HOSTILE, floor_source=HOSTILE, recorded=(HOSTILE,)
+        ),
         tiers=(TierBoard(tier=HOSTILE, arm=HOSTILE, spend=KNOWN),),
         reasons=tuple(
             ReasonBoard(kind=kind, reason=HOSTILE, words=HOSTILE, requests=1, moved_to=HOSTILE)
@@ -216,10 +219,41 @@ def test_a_guarantee_that_is_overdue_is_said_before_the_figures() -> None:
     assert "2 days late" in seen
 
 
+def test_an_alarm_and_what_it_did_are_said_before_the_figures() -> None:
+    loss = Estimate(0.08, 0.05, 0.12, 900, "share", "audits")
+    audit = AuditBoard(at="2026-11-29T10:00:00", loss=loss, of="all covered traffic",
+                       against="the ceiling's own answers", allowed_words="at most 0.03",
+                       ringing=("loss (audited losses), since 2026-11-28",), watched=3)  # fmt: skip
+    told = "withdrawn at 2026-11-28T09:00: the loss grew; the ceiling answers"
+    rung = step(audit=audit, locked=locked(state="withdrawn", withdrawn=told))
+    for page in (
+        overview(board(rung), DAYS, READER),
+        step_page(board(rung), rung, DAYS, READER),
+    ):
+        seen = text_of(page)
+        assert seen.index(told) < seen.index("Spent")
+        assert "larm rings: loss (audited losses), since 2026-11-28." in seen
+        assert "was due for review" not in seen
+        assert "n=900" in seen
+    assert "3 watch; looked at 2026-11-29 10:00" in text_of(overview(board(rung), DAYS, READER))
+
+
+def test_where_nobody_looked_or_nothing_can_ring_it_is_not_called_quiet() -> None:
+    assert "nobody has looked yet" in text_of(overview(board(), DAYS, READER))
+    blind = step(audit=AuditBoard(at="2026-11-29T10:00:00"))
+    seen = text_of(overview(board(blind), DAYS, READER))
+    assert "none can ring" in seen
+    assert "loss, audited" not in seen
+    assert "No answer was audited yet" in text_of(step_page(board(blind), blind, DAYS, READER))
+    assert "Nobody has looked at the promises yet" in text_of(review_page(board(), (), READER))
+
+
 def test_rows_that_are_not_counted_yet_are_said() -> None:
-    seen = text_of(overview(board(behind=12_345, lag_s=42.0), DAYS, READER))
-    assert "12,345 rows of the ledger are not counted yet" in seen
-    assert "42 s behind" in seen
+    late = board(behind=12_345, lag_s=42.0)
+    for page in (overview(late, DAYS, READER), step_page(late, step(), DAYS, READER)):
+        seen = text_of(page)
+        assert "12,345 rows of the ledger are not counted yet" in seen
+        assert "42 s behind" in seen
 
 
 def test_few_scores_a_day_are_shown_by_the_week() -> None:

@@ -19,11 +19,16 @@ from stepdown.adapters.storage.ledger import SpoolLedger
 from stepdown.core.beside import Feedback
 from stepdown.core.board import Board
 from stepdown.core.label_desk import AtDesk, Order
+from stepdown.core.lock import task_digest
 from stepdown.core.trace import Attempt, Trace
+from stepdown.core.withdrawal import Withdrawal
 from stepdown.ports.pages import Asked, Page, Visitor
+from stepdown.review.status import Alarm, Measured, Status, TaskStatus
 from stepdown.wiring.boarding import board_of
 from stepdown.wiring.dashboard import Dashboard
 from stepdown.wiring.label_serving import DeskServing
+from stepdown.wiring.review_kept import keep_status
+from stepdown.wiring.withdrawals import path_of, write_withdrawals
 from stepdown.wiring.workspace import Workspace
 
 READER = Visitor(may_read_texts=True)
@@ -162,6 +167,36 @@ def test_traces_are_filtered_and_paged_by_the_address(certified: Path) -> None:
         assert rest.body.decode().count("/ui/traces/r") == 25
         found = shown.page(Asked(path="/ui/traces", query={"outside": "any"}, visitor=READER))
         assert re.findall(r'href="/ui/traces/(r\d+)"', found.body.decode()) == ["r70"]
+
+
+def test_what_the_last_look_found_is_shown_of_this_lock_only(certified: Path) -> None:
+    workspace = Workspace.open(certified)
+    lock = workspace.lock()
+    rung = Alarm(kind="loss", what="audited losses", rings=True, alpha=0.05, evidence=21.0,
+                 first_day="2026-11-28")  # fmt: skip
+    task = TaskStatus(
+        task="topic", state="withdrawn", promise="at most 0.12 of score lost", alarms=(rung,),
+        measured=Measured(value=0.2, low=0.15, high=0.3, n=400),
+    )  # fmt: skip
+    taken = Withdrawal(
+        task="topic", task_digest=task_digest(lock.tasks["topic"]), lock_digest=lock.digest,
+        at="2026-11-28T09:00:00", kind="loss", reason="the loss grew",
+    )  # fmt: skip
+    keep_status(workspace, Status(at="2026-11-28T10:00:00", lock=lock.digest, tasks=(task,)))
+    write_withdrawals(path_of(workspace.project), {"topic": taken})
+    with dashboard(certified, trace(1)) as shown:
+        first, review = seen(shown, "/ui"), seen(shown, "/ui/review")
+    assert "topic: withdrawn at 2026-11-28T09:00: the loss grew; the ceiling answers." in first
+    assert "✗ withdrawn" in first
+    assert "20.0% [15.0, 30.0]" in first
+    assert "What the last look found: 2026-11-28T10:00" in review
+    assert "21 of 20" in review
+    keep_status(workspace, Status(at="2026-11-28T10:00:00", lock="sha256:other", tasks=(task,)))
+    write_withdrawals(path_of(workspace.project), {})
+    with dashboard(certified) as shown:
+        other = seen(shown, "/ui")
+    assert "✓ certified" in other
+    assert "20.0% [" not in other
 
 
 def asked(desk: DeskServing, **order: str) -> AtDesk:

@@ -24,8 +24,9 @@ from stepdown.core.trace import Attempt, Trace
 from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import DataError, LockError
 from stepdown.serve.service import Service
+from stepdown.wiring.review_kept import kept_status
 from stepdown.wiring.review_looking import look
-from stepdown.wiring.review_status import kept_status, statuses
+from stepdown.wiring.review_status import statuses
 from stepdown.wiring.runner import Stepdown, open_service
 from stepdown.wiring.withdrawals import Withdrawals, path_of, read_withdrawals, write_withdrawals
 from stepdown.wiring.workspace import Workspace

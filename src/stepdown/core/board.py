@@ -101,7 +101,8 @@ class Locked(Struct, frozen=True, kw_only=True):
     """What the lock says of a step. `floor` is the score that the promise leaves at least.
 
     `score`, `cost_usd` and `ceiling_score` were measured on the certify rows. `days_left` is until
-    `review_by`, None where no review is due.
+    `review_by`, None where no review is due. `withdrawn` says what an alarm did to the promise and
+    why, "" where none did anything.
     """
 
     state: str
@@ -119,9 +120,26 @@ class Locked(Struct, frozen=True, kw_only=True):
     score: Estimate | None = None
     ceiling_score: Estimate | None = None
     cost_usd: Estimate | None = None
-    why: str = ""
+    withdrawn: str = ""
     recorded: tuple[str, ...] = ()
-    tiers: tuple[str, ...] = ()
+
+
+class AuditBoard(Struct, frozen=True, kw_only=True):
+    """What the last look at a promise found, `at` its time: the loss as audits show it.
+
+    `loss` covers `of`, with an interval that holds at every look. `ringing` says which alarms ring,
+    in words; `watched` counts those that can.
+    """
+
+    at: str
+    loss: Estimate | None = None
+    of: str = ""
+    against: str = ""
+    method: str = ""
+    allowed: float | None = None
+    allowed_words: str = ""
+    ringing: tuple[str, ...] = ()
+    watched: int = 0
 
 
 class PathPoint(Struct, frozen=True, kw_only=True):
@@ -154,6 +172,7 @@ class StepBoard(Struct, frozen=True, kw_only=True):
     score: Estimate | None = None
     path: tuple[PathPoint, ...] = ()
     path_note: str = ""
+    audit: AuditBoard | None = None
 
     @property
     def stored(self) -> int:

@@ -138,3 +138,11 @@ class Status(Struct, frozen=True, kw_only=True):
     at: str
     lock: str
     tasks: tuple[TaskStatus, ...]
+
+
+def evidence_words(alarm: Alarm) -> str:
+    """Return the evidence beside what rings; beyond a million nobody compares."""
+    limit = f"{1 / alarm.alpha:.3g}"
+    return (
+        f"over a million of {limit}" if alarm.evidence > 1e6 else f"{alarm.evidence:.3g} of {limit}"
+    )

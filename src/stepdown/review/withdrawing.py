@@ -17,7 +17,7 @@ from stepdown.core.withdrawal import Withdrawal
 from stepdown.review.promised import Limit
 from stepdown.review.raising import plain_threshold, raised_threshold
 from stepdown.review.seen import Audit
-from stepdown.review.status import Alarm, Example
+from stepdown.review.status import Alarm, Example, evidence_words
 
 Does = Literal["step_up", "warn"]
 TELLING = 10
@@ -98,14 +98,6 @@ def reason(alarm: Alarm) -> str:
     name = "answers that lose against the ceiling" if alarm.kind == "loss" else alarm.what
     sure = f"evidence {evidence_words(alarm)}" if alarm.alpha else ""
     return f"{name}: {seen}{allowed} ({alarm.votes:,} votes, {sure})"
-
-
-def evidence_words(alarm: Alarm) -> str:
-    """Return the evidence beside what rings; beyond a million nobody compares."""
-    limit = f"{1 / alarm.alpha:.3g}"
-    return (
-        f"over a million of {limit}" if alarm.evidence > 1e6 else f"{alarm.evidence:.3g} of {limit}"
-    )
 
 
 def telling(audits: Sequence[Audit]) -> tuple[Audit, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from stepdown.adapters.storage.rollup import Rollup
 from stepdown.adapters.storage.sums import sums_of
 from stepdown.core.board import (
+    AuditBoard,
     Board,
     DayBoard,
     Locked,
@@ -19,7 +20,8 @@ from stepdown.core.board import (
     TierBoard,
     total_spend,
 )
-from stepdown.core.lock import Estimate, Lock, LockedTask
+from stepdown.core.lock import Estimate, Lock, LockedTask, task_digest
+from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import DataError, LockError
 from stepdown.stats.sum_interval import sum_interval
 from stepdown.wiring.exposing import served_now
@@ -27,6 +29,10 @@ from stepdown.wiring.frontier_file import read_frontier
 from stepdown.wiring.measuring import gateways
 from stepdown.wiring.promise_words import figure_name, promise_words
 from stepdown.wiring.reason_words import reason_words
+from stepdown.wiring.review_board import audit_board, withdrawal_words
+from stepdown.wiring.review_kept import kept_status
+from stepdown.wiring.withdrawals import path_of as withdrawals_at
+from stepdown.wiring.withdrawals import read_withdrawals
 from stepdown.wiring.workspace import Workspace
 
 LEVEL = 0.95
@@ -55,7 +61,10 @@ def board_of(
     names = _names(workspace, lock, sums)
     running = gateways(workspace.project.state)
     served = _served(workspace, running=running > 0)
-    steps = (_step(workspace, name, lock, sums, today, served.get(name, "")) for name in names)
+    review = _Review(workspace, lock)
+    steps = (
+        _step(workspace, name, lock, sums, today, served.get(name, ""), review) for name in names
+    )
     return Board(
         project=workspace.project.name,
         baseline=workspace.project.baseline or "the ceiling",
@@ -65,10 +74,36 @@ def board_of(
         steps=tuple(steps),
         gateways=running,
         lock=None if lock is None else lock.digest,
-        lock_problem=problem,
+        lock_problem=" ".join(filter(None, (problem, review.problem))),
         behind=sums["behind"],
         lag_s=lag_s,
     )
+
+
+class _Review:
+    """What alarms did, and what the last look at the promises of this lock found."""
+
+    def __init__(self, workspace: Workspace, lock: Lock | None) -> None:
+        self.problem = ""
+        self._standing: Mapping[str, Withdrawal] = {}
+        try:
+            self._standing = read_withdrawals(withdrawals_at(workspace.project))
+        except DataError as error:
+            self.problem = f"{error.message} {error.hint}".strip()
+        found = kept_status(workspace)
+        is_ours = found is not None and lock is not None and found.lock == lock.digest
+        self._found = found if is_ours else None
+
+    def taken(self, name: str, locked: LockedTask) -> Withdrawal | None:
+        """Return what an alarm did to a step as it is locked now."""
+        one = self._standing.get(name)
+        return one if one is not None and one.task_digest == task_digest(locked) else None
+
+    def audit(self, name: str) -> AuditBoard | None:
+        """Return what the last look found of a step, None where none did."""
+        tasks = () if self._found is None else self._found.tasks
+        one = next((task for task in tasks if task.task == name), None)
+        return None if one is None or self._found is None else audit_board(one, self._found.at)
 
 
 def _lock(workspace: Workspace) -> tuple[Lock | None, str]:
@@ -101,6 +136,7 @@ def _step(
     sums: Mapping[str, Any],
     today: date,
     serving: str,
+    review: _Review,
 ) -> StepBoard:
     mine = {kind: _of(sums[kind], name) for kind in ("days", "tiers", "reasons", "scores")}
     counted = _of(sums["counted_only"], name)
@@ -109,7 +145,7 @@ def _step(
     recorded = _recorded(locked)
     return StepBoard(
         task=name,
-        locked=None if locked is None else locked_board(locked, today),
+        locked=None if locked is None else locked_board(locked, today, review.taken(name, locked)),
         serving=serving,
         spend=total_spend(map(spend_of, (*mine["days"], *counted))),
         escalated=sum(row["escalated"] for row in mine["days"]),
@@ -122,6 +158,7 @@ def _step(
         score=_score(mine["scores"]),
         path=path,
         path_note=note,
+        audit=review.audit(name),
     )
 
 
@@ -192,14 +229,15 @@ def _recorded(locked: LockedTask | None) -> tuple[str, ...]:
     return tuple(name for name, tier in locked.tiers.items() if tier.recorded)
 
 
-def locked_board(locked: LockedTask, today: date) -> Locked:
-    """Return what the lock says of a step, on a day."""
+def locked_board(locked: LockedTask, today: date, taken: Withdrawal | None = None) -> Locked:
+    """Return what the lock says of a step, on a day; `taken` is what an alarm did to it."""
     stated = locked.guarantee
     left = (date.fromisoformat(stated.review_by) - today).days if stated.review_by else None
     is_over = stated.state == "certified" and left is not None and left < 0
+    is_taken = taken is not None and taken.steps_up
     floor, source = floor_of(locked)
     return Locked(
-        state="withdrawn" if is_over else stated.state,
+        state="withdrawn" if is_over or is_taken else stated.state,
         promise=promise_words(stated.promise, stated.level, locked.policy.ceiling),
         figure=figure_name(stated.promise),
         level=stated.level,
@@ -214,9 +252,8 @@ def locked_board(locked: LockedTask, today: date) -> Locked:
         score=locked.expected.get("score"),
         ceiling_score=locked.expected.get("ceiling_score"),
         cost_usd=locked.expected.get("cost_usd"),
-        why=stated.why,
+        withdrawn="" if taken is None else withdrawal_words(taken),
         recorded=_recorded(locked),
-        tiers=locked.policy.tiers,
     )
 
 

@@ -29,6 +29,8 @@ from stepdown.wiring.boarding import board_of, days_until
 from stepdown.wiring.counting import Counting
 from stepdown.wiring.label_desks import LabelDesks
 from stepdown.wiring.pool_words import queues
+from stepdown.wiring.review_kept import kept_status
+from stepdown.wiring.review_status_report import document as review_words
 from stepdown.wiring.tracing import explained, traces_of
 from stepdown.wiring.workspace import Workspace
 
@@ -138,7 +140,9 @@ class Dashboard:
         return step_page(board, step, days_until(self._today(), days), asked.visitor)
 
     def _review(self, asked: Asked) -> Page:
-        return review_page(self._board(DAYS), (), asked.visitor)
+        found = kept_status(self._workspace())
+        told = () if found is None else (review_words(found, one=True),)
+        return review_page(self._board(DAYS), told, asked.visitor)
 
     def _traces(self, asked: Asked) -> Page:
         found = traces_of(self._ledger.path, asked.query, self._board(DAYS))

@@ -22,8 +22,9 @@ from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import StepdownError
 from stepdown.ports.ledger import Ledger
 from stepdown.review.status import Status
+from stepdown.wiring.review_kept import keep_status
 from stepdown.wiring.review_notices import tell
-from stepdown.wiring.review_status import keep_status, status
+from stepdown.wiring.review_status import status
 from stepdown.wiring.withdrawals import path_of, read_withdrawals, write_withdrawals
 from stepdown.wiring.workspace import Workspace
 

@@ -1,7 +1,6 @@
 """`review status`: what is known of every task's promise in production, read from the files.
 
-`statuses` reads and changes nothing. `kept_status` is what the last look wrote, for pages that must
-be fast.
+`statuses` reads and changes nothing. What the last look wrote is in `review_kept`.
 """
 
 from __future__ import annotations
@@ -9,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
-import msgspec
-
-from stepdown.adapters.tables.atomic import replacing
 from stepdown.core.lock import Lock, task_digest
 from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import DataError
@@ -26,8 +21,6 @@ from stepdown.wiring.promise_words import guarantee_words
 from stepdown.wiring.review_evidence import seen_of
 from stepdown.wiring.withdrawals import path_of, read_withdrawals
 from stepdown.wiring.workspace import Workspace
-
-FILE = "review/status.json"
 
 
 def statuses(
@@ -87,30 +80,6 @@ def _budget(workspace: Workspace, task: str, usd: float | None, unknown: int, no
         usd_per_month=limit,
         usd_allowed_today=None if limit is None else allowance(limit, today),
     )
-
-
-def keep_status(workspace: Workspace, found: Status) -> None:
-    """Write a status for those who must not wait for the ledger; no text of a request is in it."""
-    bare = msgspec.structs.replace(
-        found,
-        tasks=tuple(msgspec.structs.replace(one, examples=()) for one in found.tasks),
-    )
-    path = _path(workspace)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(msgspec.json.encode(bare))
-
-
-def kept_status(workspace: Workspace) -> Status | None:
-    """Return the status that the last look wrote, None where none did or it cannot be read."""
-    try:
-        return msgspec.json.decode(_path(workspace).read_bytes(), type=Status)
-    except (OSError, msgspec.MsgspecError):
-        return None
-
-
-def _path(workspace: Workspace) -> Path:
-    return workspace.project.state / FILE
 
 
 def _now() -> str:

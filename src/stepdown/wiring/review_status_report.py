@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from stepdown.core.report import Cell, Claim, Column, Document, Prose, Section, Table
-from stepdown.review.status import Alarm, Example, Status, TaskStatus
-from stepdown.review.withdrawing import evidence_words
+from stepdown.review.status import Alarm, Example, Status, TaskStatus, evidence_words
 
 WIDE = 60  # characters of a text that an example shows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from stepdown.adapters.render.figures import number
 from stepdown.adapters.render.markup import Markup, join, tag
@@ -16,8 +17,10 @@ from stepdown.core.lock import Estimate
 from stepdown.core.report import Cell, Claim, Column
 from stepdown.ports.pages import PREFIX, Page, Visitor
 
+_LOSS = 7  # the place of its column
 RANGES = (7, 30, 90, 365)
 MOST_REASONS = 12
+LATE_S = 10.0  # the process that fills looks twice a second
 _SCORE = (
     "Score: what people said of answers (feedback), Wilson interval at 95%; it is no random "
     "sample. Floor: the score that the promise leaves at least."
@@ -30,6 +33,7 @@ _COLUMNS = (
     Column("saved", numeric=True),
     Column("score", numeric=True),
     Column("floor", numeric=True),
+    Column("loss, audited", numeric=True),
     Column("escalated", numeric=True),
     Column("review by"),
 )
@@ -63,7 +67,16 @@ def ranges(days: int, path: str) -> Markup:
 
 
 def warnings(board: Board) -> Iterator[Markup]:
-    """Yield what a reader must know before the figures."""
+    """Yield what a reader must know before the figures of all steps."""
+    yield from missing(board)
+    for step in board.steps:
+        yield from _alarming(step)
+    for note in board.notes:
+        yield alert(note, "plain")
+
+
+def missing(board: Board) -> Iterator[Markup]:
+    """Yield what the figures of any step leave out."""
     if board.lock_problem:
         yield alert(board.lock_problem, "bad")
     if board.behind:
@@ -71,22 +84,23 @@ def warnings(board: Board) -> Iterator[Markup]:
             f"{board.behind:,} rows of the ledger are not counted yet; the figures leave them "
             "out. Load the page again in a moment."
         )
-    if board.lag_s >= 10:
+    if board.lag_s >= LATE_S:
         yield alert(f"The ledger is {board.lag_s:.0f} s behind; its spool keeps everything.")
-    for step in board.steps:
-        yield from _overdue(step)
-    for note in board.notes:
-        yield alert(note, "plain")
 
 
-def _overdue(step: StepBoard) -> Iterator[Markup]:
-    locked = step.locked
-    if locked is None or locked.state != "withdrawn":
-        return
-    yield alert(
-        f"{step.task}: its guarantee was due for review on {locked.review_by}, so its ceiling "
-        "answers. Run `stepdown certify`.", "bad",
-    )  # fmt: skip
+def _alarming(step: StepBoard) -> Iterator[Markup]:
+    """Yield what an alarm or the calendar did to a step's promise."""
+    locked, ringing = step.locked, () if step.audit is None else step.audit.ringing
+    if locked is not None and locked.withdrawn:
+        yield alert(f"{step.task}: {locked.withdrawn}.", "bad")
+    elif locked is not None and locked.state == "withdrawn":
+        yield alert(
+            f"{step.task}: its guarantee was due for review on {locked.review_by}, so its ceiling "
+            "answers. Run `stepdown certify`.",
+            "bad",
+        )
+    for one in ringing:
+        yield alert(f"{step.task}: an alarm rings: {one}.", "bad")
 
 
 def _tiles(board: Board) -> list[Tile]:
@@ -98,6 +112,7 @@ def _tiles(board: Board) -> list[Tile]:
         saved_tile(board.spend, board.baseline),
         share_tile("Escalated", escalated, stored, "moved on to a stronger tier"),
         share_tile("Outside the guarantee", outside, stored, "are not covered"),
+        _alarm_tile(board),
         _due_tile(board),
     ]
 
@@ -107,6 +122,18 @@ def share_tile(name: str, part: int, of: int, what: str) -> Tile:
     if not of:
         return Tile(name, "–", "no request has a trace yet")
     return Tile(name, number(part / of, "share"), f"{part:,} of {of:,} requests {what}")
+
+
+def _alarm_tile(board: Board) -> Tile:
+    looks = [step.audit for step in board.steps if step.audit is not None]
+    if not looks:
+        return Tile("Alarms", "–", "nobody has looked yet; `stepdown review status` does")
+    ringing, watched = sum(len(a.ringing) for a in looks), sum(a.watched for a in looks)
+    at = max(a.at for a in looks)[:16].replace("T", " ")
+    if not watched:
+        return Tile("Alarms", "none can ring", f"nothing is watched yet; looked at {at}")
+    value = f"{ringing} ring" if ringing > 1 else "1 rings" if ringing else "none rings"
+    return Tile("Alarms", value, f"{watched} watch; looked at {at}")
 
 
 def _due_tile(board: Board) -> Tile:
@@ -152,6 +179,9 @@ def _steps(board: Board) -> Markup:
     if not board.steps:
         return tag("p", "No step is locked and none has been served yet.", class_="none")
     rows = [_row(step, board) for step in board.steps]
+    columns = _COLUMNS
+    if all(row[_LOSS] is None for row in rows):  # nobody audits: no column of dashes
+        columns, rows = _without(columns, _LOSS), [_without(row, _LOSS) for row in rows]
     notes = [
         f"Saved against {board.baseline}, where both costs are known.",
         _SCORE,
@@ -161,7 +191,11 @@ def _steps(board: Board) -> Markup:
         for step in board.steps
         if step.counted_only
     ]
-    return block("Each step", _COLUMNS, rows, notes, key="steps")
+    return block("Each step", columns, rows, notes, key="steps")
+
+
+def _without(row: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+    return row[:place] + row[place + 1 :]
 
 
 def _row(step: StepBoard, board: Board) -> tuple[Cell, ...]:
@@ -176,6 +210,7 @@ def _row(step: StepBoard, board: Board) -> tuple[Cell, ...]:
         saved_text(step.spend),
         score_claim(step.score),
         None if locked is None or locked.floor is None else number(locked.floor, "score"),
+        loss_claim(step),
         number(step.escalated / stored, "share") if stored else None,
         due_text(step),
     )
@@ -199,6 +234,14 @@ def score_claim(found: Estimate | None) -> Claim | None:
     if found is None or found.value is None:
         return None
     return Claim(found.value, "score", found.low, found.high, 0.95, found.n, found.source)
+
+
+def loss_claim(step: StepBoard) -> Claim | None:
+    """Return the loss that audits show, None where none was audited."""
+    found = None if step.audit is None else step.audit.loss
+    if found is None:
+        return None
+    return Claim(found.value, "share", found.low, found.high, 0.95, found.n, found.source)
 
 
 def due_text(step: StepBoard) -> str | None:

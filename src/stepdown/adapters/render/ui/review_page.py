@@ -14,6 +14,10 @@ from stepdown.core.report import Cell, Claim, Column, Document
 from stepdown.ports.pages import PREFIX, Page, Visitor
 
 _HERE = f"{PREFIX}/review"
+_UNSEEN = (
+    "Nobody has looked at the promises yet. `serve` looks every few minutes once requests come in; "
+    "`stepdown review status` looks now."
+)
 _COLUMNS = (
     Column("step"),
     Column("guarantee"),
@@ -31,9 +35,16 @@ def review_page(board: Board, told: Sequence[Document], visitor: Visitor) -> Pag
         heading("Review", "Is what was promised still true?"),
         *warnings(board),
         _dates(board),
-        *(document_parts(one) for one in told),
+        *(part for one in told for part in _told(one)),
+        *([] if told else [tag("p", _UNSEEN, class_="none")]),
     ]
     return page("Review", *body, visitor=visitor, here=_HERE, project=board.project)
+
+
+def _told(one: Document) -> tuple[Markup, Markup]:
+    return tag("p", f"What the last look found: {one.subtitle}.", class_="subtitle"), (
+        document_parts(one)
+    )
 
 
 def _dates(board: Board) -> Markup:

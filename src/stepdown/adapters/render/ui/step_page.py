@@ -10,6 +10,8 @@ from stepdown.adapters.render.ui.frame import alert, badge, heading, page
 from stepdown.adapters.render.ui.frontier import frontier
 from stepdown.adapters.render.ui.overview import (
     due_text,
+    loss_claim,
+    missing,
     ranges,
     score_claim,
     share_tile,
@@ -39,6 +41,7 @@ def step_page(board: Board, step: StepBoard, all_days: tuple[str, ...], visitor:
         heading(step.task, f"The last {board.days} days, since {board.since} (UTC)."),
         ranges(board.days, step_address(step.task)),
         tag("p", *_links(step), class_="ranges"),
+        *missing(board),
         *_promise(step),
         tiles(_tiles(board, step)),
         spend_by_day(all_days, by_day, board.baseline, "Spent by day", "spend"),
@@ -68,14 +71,36 @@ def _promise(step: StepBoard) -> Iterator[Markup]:
         yield alert("The lock does not hold this step: nothing is promised about it.", "plain")
         return
     yield tag("p", badge(locked.state), f": {locked.promise}.", _bound(locked))
-    if locked.state == "withdrawn":
+    if locked.withdrawn:
+        yield alert(f"{step.task}: {locked.withdrawn}.", "bad")
+    elif locked.state == "withdrawn":
         yield alert("Its guarantee is overdue, so its ceiling answers. Run `stepdown certify`.",
                     "bad")  # fmt: skip
+    if step.audit is not None:
+        yield from _audited(step)
     if locked.recorded:
         yield alert(
             f"Recorded: {', '.join(locked.recorded)} replays recorded answers in place of a live "
             "model.", "plain",
         )  # fmt: skip
+
+
+def _audited(step: StepBoard) -> Iterator[Markup]:
+    """Yield what audits show of the promise, and which alarms ring."""
+    audit, claim = step.audit, loss_claim(step)
+    assert audit is not None
+    at = audit.at[:16].replace("T", " ")
+    for one in audit.ringing:
+        yield alert(f"An alarm rings: {one}.", "bad")
+    if claim is None:
+        yield tag("p", f"No answer was audited yet (looked at {at}).")
+        return
+    allowed = f" Allowed: {audit.allowed_words}." if audit.allowed_words else ""
+    yield tag(
+        "p",
+        f"Loss of {audit.of} by audits: {claim_text(claim)}, against {audit.against}; the interval "
+        f"holds at every look (looked at {at}).{allowed}",
+    )
 
 
 def _bound(locked: Locked) -> str:
