@@ -53,6 +53,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_servers.py
 	$(BIN)/python benchmarks/bench_gateway.py
 	$(BIN)/python benchmarks/bench_eval.py
+	$(BIN)/python benchmarks/bench_dashboard.py
 
 ## outcomes: record the small language model's answers anew by a real run (most of an hour)
 outcomes: $(READY)

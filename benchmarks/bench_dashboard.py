@@ -74,7 +74,7 @@ def write_project(folder: Path) -> None:
             for name, t in workspace.locked_tiers(task).items()
         }
         locked[task.name] = LockedTask(
-            policy=cascade(("expert", "frontier"), {"expert": 0.8}),
+            policy=cascade(("expert", "frontier"), (0.8,)),
             contract=task.contract.digest,
             settings=workspace.project.settings_digest(task),
             guarantee=Guarantee(state="declared", promise="none", review_by="2099-01-01"),

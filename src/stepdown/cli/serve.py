@@ -70,7 +70,7 @@ def serve(
                 _answer(talk, workspace, where, start, listeners[0])
                 return
             kept = Workers(listeners, grace_s=GRACE_S, told=talk.warn).keep(
-                lambda: _ready(talk, listeners[0], f"{workers} workers")
+                lambda: _ready(talk, workspace, listeners[0], f"{workers} workers")
             )
             if not isinstance(kept, int):
                 _answer(talk, workspace, where, start, kept.listener, kept)
@@ -92,7 +92,7 @@ def _answer(
 
     def ready(_url: str) -> None:
         if worker is None:
-            _ready(talk, listener)
+            _ready(talk, workspace, listener)
         else:
             worker.is_ready()
 
@@ -157,9 +157,11 @@ def _say_tasks(talk: Session, workspace: Workspace, tasks: Any) -> None:
             )
 
 
-def _ready(talk: Session, listener: socket, by: str = "") -> None:
+def _ready(talk: Session, workspace: Workspace, listener: socket, by: str = "") -> None:
     from stepdown.adapters.gateway.server import base_url
 
     url = base_url(listener)
     told = f", {by}" if by else ""
     talk.say(f"Listening on {url} (OpenAI base URL: {url}/v1){told}. Stop with Ctrl-C.")
+    if workspace.project.serve.ui != "off":
+        talk.say(f"Dashboard: {url}/ui")

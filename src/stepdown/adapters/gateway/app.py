@@ -50,6 +50,7 @@ Set your client's base URL to http://HOST:PORT/v1 (Anthropic clients: http://HOS
 answered, how sure it was, what it cost and what is promised; `stepdown explain REQUEST_ID` shows
 every attempt.
 """
+_SHOWN = f"A person with a browser finds the dashboard at {PREFIX}.\n"
 _log = logging.getLogger("stepdown.gateway")
 
 
@@ -191,7 +192,8 @@ class GatewayApp:
 
     async def _about(self, _visit: Visit) -> Answer:
         text = _ABOUT.format(version=self._version, chat=_CHAT, messages=_MESSAGES, models=_MODELS)
-        return Answer(200, text.encode(), TEXT)
+        shown = "" if self._pages is None else _SHOWN
+        return Answer(200, (text + shown).encode(), TEXT)
 
     async def _document(self, _visit: Visit) -> Answer:
         beside = {path: method for path, (method, _) in self._routes.items()}
