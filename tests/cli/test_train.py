@@ -167,6 +167,16 @@ def test_a_corrupted_artifact_is_refused_by_its_digest(trained: Path) -> None:
     assert "digest" in done.stderr
 
 
+def test_a_damaged_artifact_does_not_stop_the_training_that_replaces_it(trained: Path) -> None:
+    path = next((trained / "models").glob("*.safetensors"))
+    path.write_bytes(b"not what was trained")
+    fewer_rows(trained)
+    again = experts(stepdown("train", "-p", trained, "--yes", "--json"))[0]
+    assert promoted(trained) == again["digest"]
+    assert any("expert could not be asked" in note for note in again["proof"]["notes"])
+    assert stepdown("eval", "-p", trained).exit_code == 0
+
+
 def test_a_training_that_was_killed_leaves_nothing_registered_and_goes_on(plain: Path) -> None:
     slow = (
         "import time, stepdown.wiring.training as t\n"

@@ -15,7 +15,7 @@ from stepdown.ports.trainer import Example, Made, TrainingJob
 from stepdown.train import load_head
 from stepdown.train.composing import set_of
 from stepdown.train.fit import HeadRecipe
-from stepdown.train.head_trainer import HeadTrainer
+from stepdown.train.head_trainer import HURRIED, HeadTrainer
 
 TASK = Task(
     name="intent", kind="classify", tiers=("expert",), labels=("delivery", "refund", "spam")
@@ -103,3 +103,20 @@ def test_it_refuses_what_it_cannot_make(task: Task, tier: Tier, why: str) -> Non
 
 def test_it_takes_a_classify_task_with_a_head_tier() -> None:
     assert HeadTrainer(lambda _: Letters()).refusal(TASK, TIER) is None
+
+
+def test_without_time_no_n_grams_are_tried_and_the_card_says_so(tmp_path: Path) -> None:
+    slow = iter(range(0, 10_000, 100))
+    trainer = HeadTrainer(lambda _: Letters(), HeadRecipe(), clock=lambda: float(next(slow)))
+    seen: list[str] = []
+    job = TrainingJob(
+        task=TASK,
+        tier=TIER,
+        data=set_of(examples()),
+        folder=tmp_path,
+        seconds=60.0,
+        step=lambda stage, *_: seen.append(stage),
+    )
+    made = asyncio.run(trainer.fit(job))
+    assert "n-grams" not in seen
+    assert HURRIED in made.notes

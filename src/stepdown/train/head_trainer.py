@@ -5,6 +5,7 @@ It is handed a way to open encoders, and knows neither the registry nor where ex
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
@@ -20,6 +21,22 @@ from stepdown.train.head import Head, save_head
 
 # Below it cross-validation compares penalties on a row or two, which says nothing.
 FEWEST = 8
+# Trying n-grams and the last fit take about twice what the rest of a fit took before them.
+STILL_TO_COME = 3
+HURRIED = "The time was too short to try n-grams beside the embedding; with more it may gain."
+
+
+class _Late:
+    """Whether what a fit took so far leaves too little for the rest; `said` that it was so."""
+
+    def __init__(self, seconds: float | None, clock: Callable[[], float]) -> None:
+        self.seconds, self.clock, self.begun, self.said = seconds, clock, clock(), False
+
+    def __call__(self) -> bool:
+        """Say whether to hurry."""
+        took = self.clock() - self.begun
+        self.said = self.seconds is not None and took * STILL_TO_COME > self.seconds
+        return self.said
 
 
 class HeadTrainer(Struct, frozen=True):
@@ -27,6 +44,7 @@ class HeadTrainer(Struct, frozen=True):
 
     encoder: Callable[[str], Encoder]
     settings: HeadRecipe = HeadRecipe()
+    clock: Callable[[], float] = time.monotonic
     name: str = "head"
 
     def refusal(self, task: Task, tier: Tier) -> str | None:
@@ -45,6 +63,7 @@ class HeadTrainer(Struct, frozen=True):
         """
         rows = sorted([*job.data.train, *job.data.validation], key=lambda row: row.id)
         check_examples(rows, job.task.name)
+        late = _Late(job.seconds, self.clock)
         head = fit_head(
             [row.input for row in rows],
             [row.answer for row in rows],
@@ -54,10 +73,12 @@ class HeadTrainer(Struct, frozen=True):
             groups=[row.group for row in rows],
             recipe=self.settings,
             step=job.step,
+            hurry=late,
         )
         path = save_head(head, job.folder)
         encoder = self.encoder(job.tier.target)
-        notes = (*_notes(head, rows), *_cut(encoder, [row.input for row in rows]))
+        hurried = (HURRIED,) if late.said else ()
+        notes = (*_notes(head, rows), *hurried, *_cut(encoder, [row.input for row in rows]))
         return Made(path=path, digest=head.digest, card=_card(head), notes=notes)
 
 

@@ -14,6 +14,7 @@ from stepdown.core.outcome import Outcome
 from stepdown.core.report import Claim
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
+from stepdown.errors import InputError, LockError, WeightsError
 from stepdown.evals.dataset import Sample
 from stepdown.ports.model import Model
 from stepdown.stats.calibrate import auroc, ece
@@ -69,7 +70,7 @@ async def prove(
     samples = workspace.part(task, "tune")
     found = (await run_one(workspace, task, tier.name, samples, watch, model)).outcomes
     seed = seed_from(workspace.whole_split.data_digest)
-    others = await _others(workspace, task, tier, samples, model.digest, watch)
+    others, notes = await _others(workspace, task, tier, samples, model.digest, watch)
     known = [row for row in found if row.score is not None]
     right = [row.score or 0.0 for row in known]
     sure = [row.signals.get("label_prob") for row in known]
@@ -82,7 +83,7 @@ async def prove(
         p50_s=_latency(found),
         beside=tuple(beside_of(name, role, rows, found, seed) for name, role, rows in others),
         by_the_hour=tier.price.usd_per_hour is not None,
-        notes=_unasked(workspace, task, tier, others),
+        notes=tuple(notes),
     )
     return proof, found
 
@@ -94,20 +95,31 @@ async def _others(
     samples: Sequence[Sample],
     digest: str,
     watch: Watch | None,
-) -> list[tuple[str, str, Sequence[Outcome]]]:
+) -> tuple[list[tuple[str, str, Sequence[Outcome]]], list[str]]:
     """Return today's artifact of the tier, and the other tiers as far as their answers are kept.
 
-    Nobody is paid for a comparison: of tiers that cost money only kept answers are read.
+    Nobody is paid for a comparison: of tiers that cost money only kept answers are read. A tier
+    that cannot be opened (a damaged file, no key) is told of, and stops nothing.
     """
     found: list[tuple[str, str, Sequence[Outcome]]] = []
+    notes: list[str] = []
     now = _answers_now(workspace, task)
     for name in ready(workspace, task):
-        if name == tier.name and workspace.model(task, name).digest == digest:
-            continue  # the same bytes
-        rows = await _answers(workspace, task, name, samples, watch)
+        try:
+            if name == tier.name and workspace.model(task, name).digest == digest:
+                continue  # the same bytes
+            rows = await _answers(workspace, task, name, samples, watch)
+        except (InputError, WeightsError) as error:
+            notes.append(f"{name} could not be asked: {error.message}")
+            continue
         if rows:
             found.append((name, _role(task, tier, name, now), rows))
-    return found
+        elif name != tier.name:
+            notes.append(
+                f"No answers of {name} to these rows are kept: run `stepdown eval {task.name}` to "
+                "see them here."
+            )
+    return found, notes
 
 
 async def _answers(
@@ -131,25 +143,14 @@ def _answers_now(workspace: Workspace, task: Task) -> str | None:
     """Return the tier that is asked first today: of the lock, else the project's baseline."""
     if not workspace.lock_path.exists():
         return workspace.project.baseline
-    locked = workspace.lock().tasks.get(task.name)
+    try:
+        locked = workspace.lock().tasks.get(task.name)
+    except LockError:
+        return None
     if locked is None:
         return workspace.project.baseline
     first = next((row.otherwise for row in locked.policy.rows if not row.called), None)
     return first.target if first is not None and first.kind == "call" else None
-
-
-def _unasked(
-    workspace: Workspace,
-    task: Task,
-    tier: Tier,
-    others: Sequence[tuple[str, str, Sequence[Outcome]]],
-) -> tuple[str, ...]:
-    told = {name for name, _, _ in others}
-    missing = [n for n in ready(workspace, task) if n not in told and n != tier.name]
-    if not missing:
-        return ()
-    said = f"No answers of {', '.join(missing)} to these rows are kept"
-    return (f"{said}: run `stepdown eval {task.name}` to see them here.",)
 
 
 def beside_of(

@@ -56,7 +56,11 @@ def _labels(card: DataCard) -> Table:
     ordered = sorted(card.by_label.items(), key=lambda pair: (pair[1], pair[0]))
     shown = ordered if len(ordered) <= MOST_LABELS else ordered[:MOST_LABELS]
     more = len(ordered) - len(shown)
-    notes = (f"The rarest {len(shown)}; {more} more labels have as many or more.",) if more else ()
+    notes = (
+        (f"The rarest {len(shown)}; {more} more have up to {ordered[-1][1]:,} rows.",)
+        if more
+        else ()
+    )
     return Table(
         title="Labels",
         columns=(Column("label"), Column("rows", numeric=True)),
