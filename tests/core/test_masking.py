@@ -34,6 +34,7 @@ def test_a_secret_inside_a_sentence_is_masked(secret: str) -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
+        ("It runs at 10.20.30.40.", "It runs at <ip>."),
         ("password: hunter2hunter", "password: <secret>"),
         ('{"api_key": "abcdef123"}', '{"api_key": "<secret>"}'),
         ("Authorization: Bearer abcdefghijklmnop1234", "Authorization: Bearer <secret>"),

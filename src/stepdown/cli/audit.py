@@ -60,8 +60,12 @@ def audit(  # noqa: PLR0917 - options of a command line
     ] = 5000,
     mask: Annotated[
         bool,
-        typer.Option("--mask", help="Mask keys and personal data in them.", rich_help_panel=WRITE),
-    ] = False,
+        typer.Option(
+            "--mask/--no-mask",
+            help="Mask keys and personal data in what is written.",
+            rich_help_panel=WRITE,
+        ),
+    ] = True,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only show what --write would do.", rich_help_panel=WRITE),

@@ -39,7 +39,7 @@ _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b
 _CARD = re.compile(r"(?<![\w.-])(?:\d[ -]?){12,18}\d(?!\w|[.-]\d)")
 _SSN = re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])")
 _IP = re.compile(
-    r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.])"
+    r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\d|\.\d)"
 )
 _PHONE = re.compile(
     r"(?<![\w.+-])(?:"
@@ -53,21 +53,28 @@ _PHONE = re.compile(
 _OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{32,}={0,2}(?![A-Za-z0-9+/_=-])")
 
 
-def mask(text: str) -> str:
-    """Return the text with what must not be shown replaced by `<key>`, `<email>`, `<card>`, ..."""
+def mask(text: str, instead: str | None = None) -> str:
+    """Return the text with what must not be shown replaced by `<key>`, `<email>`, `<card>`, ...
+
+    With `instead` all of it is replaced by that.
+    """
     if len(text) < 6:
         return text
-    text = _KEYS.sub("<key>", text)
-    text = _USERINFO.sub(r"\1<secret>\3", text)
-    text = _NAMED.sub(r"\1<secret>", text)
-    text = _BEARER.sub(r"\1<secret>", text)
-    text = _EMAIL.sub("<email>", text)
-    text = _IBAN.sub(_if(_is_iban, "<iban>"), text)
-    text = _SSN.sub("<ssn>", text)
-    text = _IP.sub("<ip>", text)
-    text = _CARD.sub(_if(_is_card, "<card>"), text)
-    text = _PHONE.sub("<phone>", text)
-    return _OPAQUE.sub(_if(_is_opaque, "<key>"), text)
+
+    def sign(kind: str) -> str:
+        return (f"<{kind}>" if instead is None else instead).replace("\\", r"\\")
+
+    text = _KEYS.sub(sign("key"), text)
+    text = _USERINFO.sub(rf"\g<1>{sign('secret')}\g<3>", text)
+    text = _NAMED.sub(rf"\g<1>{sign('secret')}", text)
+    text = _BEARER.sub(rf"\g<1>{sign('secret')}", text)
+    text = _EMAIL.sub(sign("email"), text)
+    text = _IBAN.sub(_if(_is_iban, sign("iban")), text)
+    text = _SSN.sub(sign("ssn"), text)
+    text = _IP.sub(sign("ip"), text)
+    text = _CARD.sub(_if(_is_card, sign("card")), text)
+    text = _PHONE.sub(sign("phone"), text)
+    return _OPAQUE.sub(_if(_is_opaque, sign("key")), text)
 
 
 def masked(value: Any) -> Any:

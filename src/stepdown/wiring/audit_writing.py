@@ -23,12 +23,13 @@ from stepdown.config.drafted import DATA, ROWS, Part, added, opened
 from stepdown.config.project import FILE, load_project
 from stepdown.core.call_columns import Batch
 from stepdown.core.chat import plain_tool
-from stepdown.core.masking import mask, masked
+from stepdown.core.masking import mask
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError, DataError, StepdownError
-from stepdown.evals.candidates import Candidate, Judged, LogAsked, from_call, put
+from stepdown.evals.candidates import Judged, LogAsked, from_call, put
 from stepdown.evals.choosing import Asked
 from stepdown.evals.dataset import Columns
+from stepdown.wiring.audit_hiding import hidden_draft, hidden_row
 from stepdown.wiring.audit_tiers import CANDIDATES, EXPERT, expert, of_today, tier_name
 from stepdown.wiring.import_sources import Source
 from stepdown.wiring.importing import Imported, Plan, import_set
@@ -43,7 +44,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     root: Path
     rows: int = MOST_ROWS
-    masked: bool = False
+    masked: bool = True
     dry_run: bool = False
 
 
@@ -98,23 +99,12 @@ class _StepSource(Source):
         writing = self._writing
         for step, call, _, row in calls_by_step(writing.batches(), writing.step_of):
             if step != self._step or (self._model is not None and call.model != self._model):
-                self.other[step if step != self._step else f"{step}, other models"] += 1
+                shown = writing.shown(step or "(no step)")
+                self.other[shown if step != self._step else f"{shown}, other models"] += 1
                 continue
             line = int(call.source.rpartition(":")[2] or row) if ":" in call.source else row
             found = from_call(renamed(call, step), self._asked, self.name, line)
-            yield _hidden(found) if writing.wish.masked else found
-
-
-def _hidden(found: Judged) -> Judged:
-    if not isinstance(found, Candidate):
-        return msgspec.structs.replace(found, excerpt=mask(found.excerpt), why=mask(found.why))
-    return msgspec.structs.replace(
-        found,
-        text=mask(found.text),
-        whole=mask(found.whole),
-        reference=masked(found.reference),
-        around=masked(found.around),
-    )
+            yield hidden_row(found) if writing.wish.masked else found
 
 
 class _Writing:
@@ -163,6 +153,7 @@ class _Writing:
         found: dict[str, Draft] = {}
         for bill in self.report.steps:
             one = draft(bill, looked.get(bill.name, Looked()))
+            one = hidden_draft(one) if self.wish.masked else one
             number = 2
             while one.name in found:
                 one = msgspec.structs.replace(one, name=f"{one.name}-{number}")
@@ -249,7 +240,7 @@ class _Writing:
         if not fitting:
             raise ConfigError(
                 "No step of this log can be written as a task; nothing was written.",
-                "; ".join(f"{one.step}: {self._why(one)}" for one in self.drafts[:6]),
+                "; ".join(f"{self.shown(one.step)}: {self._why(one)}" for one in self.drafts[:6]),
             )
         models = list(dict.fromkeys(one.model or "today" for one in fitting))
         parts = of_today(models, self._period(), self.today)
@@ -268,6 +259,10 @@ class _Writing:
         ]
         text = added(self.before, parts, head)
         return text if CANDIDATES in text else f"{text}\n{CANDIDATES}"
+
+    def shown(self, text: str) -> str:
+        """Return a text of the log as it may be written."""
+        return mask(text) if self.wish.masked else text
 
     def _why(self, one: Draft) -> str:
         return one.problem or "stands in stepdown.toml already"
@@ -300,7 +295,7 @@ class _Writing:
             del keys["contract"]
         about = f"{one.calls:,} logged calls" + (f" of {one.model}" if one.model else "")
         others = f"; {one.other_models:,} of other models left out" if one.other_models else ""
-        notes = (f"Step {one.step!r}: {about}{others}.", *one.notes)
+        notes = (f"Step {self.shown(one.step)!r}: {about}{others}.", *one.notes)
         return Part(section="tasks", name=one.name, keys=keys, comments=notes, why=one.problem)
 
     def _check(self, text: str, *, keep: bool = True) -> Mapping[str, Task]:
@@ -336,7 +331,7 @@ class _Writing:
         found = self.imported.get(one.name)
         why = None if found is not None else self._why(one)
         return WrittenTask(
-            step=one.step,
+            step=self.shown(one.step),
             task=one.name,
             kind=one.kind,
             rows=0 if found is None else found.card.n,
