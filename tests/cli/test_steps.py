@@ -91,3 +91,49 @@ def test_a_step_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
     assert "Did you mean `draft`?" in done.output
     assert stepdown("steps", "split", "draft", "--by", "colour").exit_code == 2
     assert stepdown("steps", "forget", "nobody", "--project", str(tmp_path)).exit_code == 2
+
+
+def test_a_step_without_a_system_prompt_is_known_by_what_its_messages_share(
+    tmp_path: Path,
+) -> None:
+    def bare(path: Path, month: int) -> Path:
+        rows = [json.loads(line) for line in log(path, month).read_text().splitlines()]
+        for number, row in enumerate(rows):
+            asked = row["request"]["messages"]
+            if "urgent" in asked[0]["content"]:
+                told = f"Is this urgent? Say high or low.\n\nMessage {number * month} for the desk"
+                row["request"]["messages"] = [{"role": "user", "content": told}]
+            elif "Translate" in asked[0]["content"]:
+                said = f"Bonjour, voici le message numéro {number} en français pour vous."
+                row["response"]["choices"][0]["message"]["content"] = said
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    october, november = bare(tmp_path / "10.jsonl", 10), bare(tmp_path / "11.jsonl", 11)
+    where = ("--project", str(tmp_path))
+    for number in range(2):
+        old = next(one for one in names(october, tmp_path) if one.startswith("step-"))
+        done = stepdown("steps", "name", old, f"named {number}", str(october), *where)
+        assert done.exit_code == 0, done.output
+    text = (tmp_path / "steps.toml").read_text(encoding="utf-8")
+    assert "user = [" in text
+    assert "Is this urgent? Say high or low." in text
+    assert {n: c for n, c in names(november, tmp_path).items() if n.startswith("named")} == {
+        "named 0": 40,
+        "named 1": 40,
+    }
+
+
+def test_prompts_that_share_no_text_cannot_be_named_and_it_is_said(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in log(tmp_path / "a", 10).read_text().splitlines()][:60]
+    for number, row in enumerate(rows):
+        row["request"].pop("metadata", None)
+        row["request"]["messages"] = [{"role": "user", "content": f"{number} w{number * 7}"}]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (only, *_) = names(path, tmp_path)
+    done = stepdown("steps", "name", only, "x", str(path), "--project", str(tmp_path))
+    assert done.exit_code in (0, 2)
+    if only.startswith("step-"):
+        assert done.exit_code == 2
+        assert "share no text" in done.output

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from stepdown.adapters.prices import ListPrices, Processing, price_of
+from stepdown.adapters.prices import Processing, price_of
 from stepdown.errors import ConfigError
 
 TODAY = date(2026, 11, 22)
@@ -69,26 +69,3 @@ def test_a_price_change_is_dated_by_the_call() -> None:
     after = price_of("anthropic/claude-opus-4-6", at=date(2026, 3, 13))
     assert "in force since 2026-03-13" in after.source
     assert "in force since" not in before.source
-
-
-def test_an_audit_asks_for_a_price_by_day_and_prompt_length() -> None:
-    prices = ListPrices(TODAY)
-    short = prices("anthropic/claude-sonnet-4-5", "2026-11-01", 200_000)
-    long = prices("anthropic/claude-sonnet-4-5", "2026-11-01", 200_001)
-    assert short is not None
-    assert long is not None
-    assert (short.input_usd_per_mtok, long.input_usd_per_mtok) == (3.0, 6.0)
-
-
-def test_an_audit_gets_no_price_for_a_model_nobody_lists() -> None:
-    assert ListPrices(TODAY)("acme/secret-1", None, None) is None
-
-
-def test_a_call_that_was_processed_otherwise_has_that_price_or_none() -> None:
-    prices = ListPrices(TODAY)
-    flex, standard = prices("openai/gpt-5 [flex]", None, 10), prices("openai/gpt-5", None, 10)
-    assert flex is not None
-    assert standard is not None
-    assert flex.source != standard.source
-    assert prices("anthropic/claude-2 [batch]", None, 10) is None
-    assert prices("openai/gpt-5 [scale]", None, 10) is None

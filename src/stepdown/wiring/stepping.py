@@ -12,13 +12,16 @@ from stepdown.adapters.tables.atomic import replacing
 from stepdown.audit.bill import AuditReport, StepBill
 from stepdown.audit.contract import system_of
 from stepdown.audit.skeleton import joined, skeleton
-from stepdown.audit.step_rules import WAYS, StepRule, StepRules
+from stepdown.audit.step_rules import WAYS, StepRule, StepRules, first_asked
 from stepdown.config.naming import nearest
 from stepdown.config.steps_file import STEPS, steps_text
 from stepdown.core.call_columns import Batch
+from stepdown.core.pattern import OPEN
 from stepdown.core.report import Cell, Claim, Column, Document, Section, Table
 from stepdown.errors import ConfigError, InputError
 from stepdown.wiring.step_calls import StepOf, look
+
+FEW_WORDS = 2  # fewer fixed words fit too many prompts
 
 
 class StepLine(Struct, frozen=True, kw_only=True):
@@ -77,20 +80,25 @@ def named(
     known = {rule.name: rule for rule in rules.steps}
     was: list[str] = []
     system: list[str] = []
+    user: list[str] = []
     for old in olds:
         rule = known.pop(old, None)
         if rule is not None:
-            was += rule.was
-            system += rule.system
+            was, system, user = [*was, *rule.was], [*system, *rule.system], [*user, *rule.user]
         elif bills[old].found:
-            system.append(_template(report, batches, old))
+            by_system, template = _template(report, batches, old)
+            (system if by_system else user).append(template)
         else:
             was.append(old)
     mine = known.get(new, StepRule(name=new))
     kept = [name for name in was if name != new]
-    grown = replace(mine, was=_once((*mine.was, *kept)), system=_once((*mine.system, *system)))
-    known[new] = grown
-    steps = tuple(rule for rule in known.values() if rule.was or rule.system)
+    known[new] = replace(
+        mine,
+        was=_once((*mine.was, *kept)),
+        system=_once((*mine.system, *system)),
+        user=_once((*mine.user, *user)),
+    )
+    steps = tuple(rule for rule in known.values() if rule.was or rule.system or rule.user)
     return replace(rules, steps=steps)
 
 
@@ -98,16 +106,23 @@ def _once(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _template(report: AuditReport, batches: Callable[[], Iterable[Batch]], old: str) -> str:
+def _template(
+    report: AuditReport, batches: Callable[[], Iterable[Batch]], old: str
+) -> tuple[bool, str]:
+    """Return the template by which calls of a step are known, and whether it is their system's."""
     looked = look(batches(), StepOf(report)).get(old)
-    said = [system_of(call.messages or ()) for call in looked.calls] if looked else []
-    template = joined(skeleton(said)) if said else ""
-    if len(template.split()) < 2:
-        raise ConfigError(
-            f"The prompts of {old!r} share no text by which its calls could be known again.",
-            "Give the calls a name in their metadata: `step`.",
-        )
-    return template
+    said = [call.messages or () for call in looked.calls] if looked else []
+    for by_system, text_of in ((True, system_of), (False, first_asked)):
+        texts = list(filter(None, map(text_of, said)))
+        template = joined(skeleton(texts)) if texts else ""
+        if len(template.replace(OPEN, " ").split()) >= FEW_WORDS:
+            return by_system, template
+        if by_system and texts:
+            break  # calls that have a system prompt are not looked at by what they ask
+    raise ConfigError(
+        f"The prompts of {old!r} share no text by which its calls could be known again.",
+        "Give the calls a name in their metadata: `step`.",
+    )
 
 
 def split(rules: StepRules, step: str, by: str) -> StepRules:

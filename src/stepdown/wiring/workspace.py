@@ -112,9 +112,9 @@ class Workspace:
     def _priced(self, tier: Tier) -> Tier:
         if tier.price != Price() or tier.priced_as is None:
             return tier
-        from stepdown.adapters.prices.listed import price_of
+        from stepdown.adapters.prices.book import tier_price
 
-        price = price_of(tier.priced_as, at=self.environment.today)
+        price = tier_price(tier.priced_as, self.project.prices, self.environment.today)
         return msgspec.structs.replace(tier, price=price)
 
     @staticmethod

@@ -10,8 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from stepdown.adapters.prices.listed import listed_rates, nearest_names
+from stepdown.adapters.prices.listed import listed_rates, nearest_names, price_of
 from stepdown.core.own_price import PER_MTOK, OwnPrice, OwnPrices
+from stepdown.core.tier import Price
 from stepdown.errors import ConfigError
 from stepdown.ports.price_book import Rate, Rates
 
@@ -67,6 +68,26 @@ class Book:
             return _fixed(own)
         listed = _listed(names, at, processing)
         return listed if own is None or listed is None else _times(listed, own)
+
+
+def tier_price(model: str, own: OwnPrices, at: date) -> Price:
+    """Return what a tier that is priced as a model costs: one's own price, else the list's.
+
+    Raises:
+        ConfigError: nobody prices it; names the nearest that is listed.
+    """
+    rates = Book(at, own).rates(model, provider=None, day=None, processing="standard")
+    if rates is None or rates.rates[0].basis != "your_rate":
+        return price_of(own.real(model), at=at)
+    rate = rates.rates[0]
+    return Price(
+        input_usd_per_mtok=rate.input,
+        output_usd_per_mtok=rate.output,
+        cached_usd_per_mtok=rate.cached,
+        cache_write_usd_per_mtok=rate.written,
+        basis="your_rate",
+        source=rate.source,
+    )
 
 
 def _full(provider: str | None, model: str) -> str:

@@ -6,7 +6,6 @@ A list price is not an invoice: discounts, credits and taxes are unknown here.
 from __future__ import annotations
 
 import difflib
-from bisect import bisect_left
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
@@ -71,43 +70,6 @@ def price_of(
         basis="list",
         source=_source(found, at, processing, band),
     )
-
-
-class ListPrices:
-    """Price models as an audit asks for them: once for each model, day and band of prompt length.
-
-    `default_at` dates the calls whose time is unknown. `MODEL [flex]` (as log readers name a call
-    that was not processed in the standard way) has that way's price. What nobody lists costs None.
-    """
-
-    def __init__(self, default_at: date) -> None:
-        self.default_at = default_at
-        self._bands: dict[tuple[str, str | None], tuple[list[int], list[Price]] | None] = {}
-
-    def __call__(self, model: str, day: str | None, input_tokens: int | None) -> Price | None:
-        """Return the price of one call; `day` is ISO 8601 (only its date counts) or None."""
-        key = (model, day)
-        if key not in self._bands:
-            self._bands[key] = self._look_up(model, day)
-        bands = self._bands[key]
-        if bands is None:
-            return None
-        starts, prices = bands
-        return prices[bisect_left(starts, input_tokens or 0)]
-
-    def _look_up(self, model: str, day: str | None) -> tuple[list[int], list[Price]] | None:
-        at = self.default_at if day is None else date.fromisoformat(day[:10])
-        name, _, way = model.removesuffix("]").partition(" [")
-        try:
-            processing = Processing(way or "standard")
-            starts = _starts(_found(name, at, processing).model_price)
-            lengths = [0, *(start + 1 for start in starts)]
-            prices = [
-                price_of(name, at=at, processing=processing, prompt_tokens=n) for n in lengths
-            ]
-        except (ConfigError, ValueError):
-            return None
-        return starts, prices
 
 
 def listed_rates(model_ref: str, *, at: date, processing: str = "standard") -> Rates:
