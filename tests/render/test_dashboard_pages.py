@@ -183,6 +183,16 @@ def test_where_no_cost_is_known_none_is_shown_as_zero() -> None:
     assert "no request has both a cost and a baseline (frontier)" in seen
 
 
+def test_each_step_shows_its_days_on_its_own_scale() -> None:
+    small = Spend(requests=1, cost_usd=1e-6, both_known=1, both_cost_usd=1e-6,
+                  both_baseline_usd=1e-3)  # fmt: skip
+    days = tuple(DayBoard(day=day, spend=small) for day in DAYS[:5])
+    page = overview(board(step(days=days), step("free", days=())), DAYS, READER).body.decode()
+    [drawn] = re.findall(r'<svg class="spark".*?</svg>', page)
+    assert drawn.count("<rect") == 5
+    assert "NaN" not in drawn
+
+
 def test_an_empty_project_says_so_on_every_page() -> None:
     empty = board(project="new", steps=())
     assert "No step is locked and none has been served yet." in text_of(
@@ -225,7 +235,9 @@ def test_an_alarm_and_what_it_did_are_said_before_the_figures() -> None:
                        against="the ceiling's own answers", allowed_words="at most 0.03",
                        ringing=("loss (audited losses), since 2026-11-28",), watched=3)  # fmt: skip
     told = "withdrawn at 2026-11-28T09:00: the loss grew; the ceiling answers"
-    rung = step(audit=audit, locked=locked(state="withdrawn", withdrawn=told))
+    rung = step(
+        audit=audit, locked=locked(state="withdrawn", withdrawn=told, telling=("request-7",))
+    )
     for page in (
         overview(board(rung), DAYS, READER),
         step_page(board(rung), rung, DAYS, READER),
@@ -235,6 +247,8 @@ def test_an_alarm_and_what_it_did_are_said_before_the_figures() -> None:
         assert "larm rings: loss (audited losses), since 2026-11-28." in seen
         assert "was due for review" not in seen
         assert "n=900" in seen
+    one = step_page(board(rung), rung, DAYS, READER).body.decode()
+    assert 'href="/ui/traces/request-7"' in one
     assert "3 watch; looked at 2026-11-29 10:00" in text_of(overview(board(rung), DAYS, READER))
 
 

@@ -258,6 +258,16 @@ def test_a_name_that_cannot_sign_is_refused_with_what_to_do(pooled: Path, by: st
     assert "1 to 60 printable characters" in found.said
 
 
+def test_a_torn_line_among_the_labels_is_named_where_the_queue_would_be(pooled: Path) -> None:
+    (pooled / "labels").mkdir()
+    (pooled / "labels" / "topic.jsonl").write_text('{"query_id": "pool:p1", "by": "ann"\n')
+    with dashboard(pooled) as shown:
+        assert "topic.jsonl, line 1: not a judgement" in seen(shown, "/ui/labels")
+    found = asked(DeskServing(pooled, "topic")).desk
+    assert found.state == "failed"
+    assert "line 1" in found.said
+
+
 def test_a_queue_that_cannot_be_made_says_why(plain: Path) -> None:
     desk = DeskServing(plain, "topic")
     found = asked(desk).desk

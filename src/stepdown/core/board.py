@@ -102,7 +102,7 @@ class Locked(Struct, frozen=True, kw_only=True):
 
     `score`, `cost_usd` and `ceiling_score` were measured on the certify rows. `days_left` is until
     `review_by`, None where no review is due. `withdrawn` says what an alarm did to the promise and
-    why, "" where none did anything.
+    why, "" where none did anything; `telling` are ids of requests that show it best.
     """
 
     state: str
@@ -121,6 +121,7 @@ class Locked(Struct, frozen=True, kw_only=True):
     ceiling_score: Estimate | None = None
     cost_usd: Estimate | None = None
     withdrawn: str = ""
+    telling: tuple[str, ...] = ()
     recorded: tuple[str, ...] = ()
 
 

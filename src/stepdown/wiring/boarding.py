@@ -9,30 +9,22 @@ from typing import Any
 from stepdown.adapters.storage.rollup import Rollup
 from stepdown.adapters.storage.sums import sums_of
 from stepdown.core.board import (
-    AuditBoard,
     Board,
     DayBoard,
-    Locked,
-    PathPoint,
     ReasonBoard,
     Spend,
     StepBoard,
     TierBoard,
     total_spend,
 )
-from stepdown.core.lock import Estimate, Lock, LockedTask, task_digest
-from stepdown.core.withdrawal import Withdrawal
+from stepdown.core.lock import Estimate, Lock
 from stepdown.errors import DataError, LockError
 from stepdown.stats.sum_interval import sum_interval
 from stepdown.wiring.exposing import served_now
-from stepdown.wiring.frontier_file import read_frontier
+from stepdown.wiring.lock_board import locked_board, path_of, recorded_tiers
 from stepdown.wiring.measuring import gateways
-from stepdown.wiring.promise_words import figure_name, promise_words
 from stepdown.wiring.reason_words import reason_words
-from stepdown.wiring.review_board import audit_board, withdrawal_words
-from stepdown.wiring.review_kept import kept_status
-from stepdown.wiring.withdrawals import path_of as withdrawals_at
-from stepdown.wiring.withdrawals import read_withdrawals
+from stepdown.wiring.review_board import Reviewed
 from stepdown.wiring.workspace import Workspace
 
 LEVEL = 0.95
@@ -61,7 +53,7 @@ def board_of(
     names = _names(workspace, lock, sums)
     running = gateways(workspace.project.state)
     served = _served(workspace, running=running > 0)
-    review = _Review(workspace, lock)
+    review = Reviewed(workspace, lock)
     steps = (
         _step(workspace, name, lock, sums, today, served.get(name, ""), review) for name in names
     )
@@ -78,32 +70,6 @@ def board_of(
         behind=sums["behind"],
         lag_s=lag_s,
     )
-
-
-class _Review:
-    """What alarms did, and what the last look at the promises of this lock found."""
-
-    def __init__(self, workspace: Workspace, lock: Lock | None) -> None:
-        self.problem = ""
-        self._standing: Mapping[str, Withdrawal] = {}
-        try:
-            self._standing = read_withdrawals(withdrawals_at(workspace.project))
-        except DataError as error:
-            self.problem = f"{error.message} {error.hint}".strip()
-        found = kept_status(workspace)
-        is_ours = found is not None and lock is not None and found.lock == lock.digest
-        self._found = found if is_ours else None
-
-    def taken(self, name: str, locked: LockedTask) -> Withdrawal | None:
-        """Return what an alarm did to a step as it is locked now."""
-        one = self._standing.get(name)
-        return one if one is not None and one.task_digest == task_digest(locked) else None
-
-    def audit(self, name: str) -> AuditBoard | None:
-        """Return what the last look found of a step, None where none did."""
-        tasks = () if self._found is None else self._found.tasks
-        one = next((task for task in tasks if task.task == name), None)
-        return None if one is None or self._found is None else audit_board(one, self._found.at)
 
 
 def _lock(workspace: Workspace) -> tuple[Lock | None, str]:
@@ -136,13 +102,13 @@ def _step(
     sums: Mapping[str, Any],
     today: date,
     serving: str,
-    review: _Review,
+    review: Reviewed,
 ) -> StepBoard:
     mine = {kind: _of(sums[kind], name) for kind in ("days", "tiers", "reasons", "scores")}
     counted = _of(sums["counted_only"], name)
     locked = None if lock is None else lock.tasks.get(name)
-    path, note = _path(workspace, name, locked)
-    recorded = _recorded(locked)
+    path, note = path_of(workspace, name, locked)
+    recorded = () if locked is None else recorded_tiers(locked)
     return StepBoard(
         task=name,
         locked=None if locked is None else locked_board(locked, today, review.taken(name, locked)),
@@ -221,73 +187,3 @@ def _reason(row: Mapping[str, Any]) -> ReasonBoard:
         words=reason_words(row["reason"]),
         moved_to=row["moved_to"],
     )
-
-
-def _recorded(locked: LockedTask | None) -> tuple[str, ...]:
-    if locked is None:
-        return ()
-    return tuple(name for name, tier in locked.tiers.items() if tier.recorded)
-
-
-def locked_board(locked: LockedTask, today: date, taken: Withdrawal | None = None) -> Locked:
-    """Return what the lock says of a step, on a day; `taken` is what an alarm did to it."""
-    stated = locked.guarantee
-    left = (date.fromisoformat(stated.review_by) - today).days if stated.review_by else None
-    is_over = stated.state == "certified" and left is not None and left < 0
-    is_taken = taken is not None and taken.steps_up
-    floor, source = floor_of(locked)
-    return Locked(
-        state="withdrawn" if is_over or is_taken else stated.state,
-        promise=promise_words(stated.promise, stated.level, locked.policy.ceiling),
-        figure=figure_name(stated.promise),
-        level=stated.level,
-        bound=stated.bound,
-        delta=stated.delta,
-        n=stated.n_certify,
-        date=stated.date,
-        review_by=stated.review_by,
-        days_left=left,
-        floor=floor,
-        floor_source=source,
-        score=locked.expected.get("score"),
-        ceiling_score=locked.expected.get("ceiling_score"),
-        cost_usd=locked.expected.get("cost_usd"),
-        withdrawn="" if taken is None else withdrawal_words(taken),
-        recorded=_recorded(locked),
-    )
-
-
-def floor_of(locked: LockedTask) -> tuple[float | None, str]:
-    """Return the score that a promise leaves at least, and where it comes from."""
-    stated = locked.guarantee
-    if stated.level is None:
-        return None, ""
-    if stated.promise in ("floor", "min_score"):
-        return stated.level, f"the promise ({stated.promise})"
-    top = locked.expected.get("ceiling_score")
-    if stated.promise != "max_loss" or top is None or top.value is None:
-        return None, ""
-    said = f"the ceiling's {top.value:.3f} (n={top.n}, {top.source}) less {stated.level:g}"
-    return top.value - stated.level, said
-
-
-def _path(
-    workspace: Workspace, name: str, locked: LockedTask | None
-) -> tuple[tuple[PathPoint, ...], str]:
-    """Return the tested path that is kept for a locked step, and what is to be said of it."""
-    if locked is None:
-        return (), ""
-    try:
-        found = read_frontier(workspace.project.state, name, locked)
-    except DataError as error:
-        return (), f"The tested path cannot be shown: {error.message} {error.hint}"
-    points = tuple(
-        PathPoint(cost_usd=one.cost_usd, score=one.score, passed=one.passed, chosen=one.chosen)
-        for one in found
-        if one.cost_usd is not None and one.score is not None
-    )
-    if not found:
-        return (), "The path that was tested is not kept on this machine; `certify` keeps it."
-    unknown = len(found) - len(points)
-    said = f"{unknown} policies of the path are not drawn: their cost or score is unknown."
-    return points, said if unknown else ""

@@ -10,17 +10,15 @@ from stepdown.wiring.workspace import Workspace
 
 def queues(workspace: Workspace) -> list[tuple[str, int, str]]:
     """Return each task with how many judgements are kept, and why it has no queue ("": it may)."""
-    return [
-        (name, _kept(workspace, task), _why_not(workspace, task))
-        for name, task in workspace.project.tasks.items()
-    ]
+    return [(name, *_queue(workspace, task)) for name, task in workspace.project.tasks.items()]
 
 
-def _kept(workspace: Workspace, task: Task) -> int:
+def _queue(workspace: Workspace, task: Task) -> tuple[int, str]:
     try:
-        return len(labels_of(workspace, task).read())
-    except DataError:
-        return 0
+        kept = len(labels_of(workspace, task).read())
+    except DataError as error:
+        return 0, f"{error.message} {error.hint}".strip()
+    return kept, _why_not(workspace, task)
 
 
 def _why_not(workspace: Workspace, task: Task) -> str:

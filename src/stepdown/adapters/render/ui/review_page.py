@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from stepdown.adapters.render.html import document_parts
 from stepdown.adapters.render.markup import Markup, tag
 from stepdown.adapters.render.ui.frame import badge, heading, page
-from stepdown.adapters.render.ui.overview import due_text, warnings
+from stepdown.adapters.render.ui.overview import warnings
+from stepdown.adapters.render.ui.steps_table import due_text
 from stepdown.adapters.render.ui.tables import block, link
 from stepdown.core.board import Board, StepBoard
 from stepdown.core.report import Cell, Claim, Column, Document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from stepdown.adapters.render.markup import Markup
+from stepdown.adapters.render.markup import Markup, tag
 from stepdown.adapters.render.ui.timeline import Timeline, Track, timeline
 from stepdown.core.board import DayBoard, Spend
 from stepdown.core.lock import Estimate
@@ -12,6 +12,7 @@ from stepdown.core.report import Claim
 from stepdown.stats.sum_interval import sum_interval
 
 WEEK = 7
+_SPARK = (110.0, 24.0)  # width and height, in pixels
 FEW = 10  # scores a day, on average, below which a week is shown at a time
 
 
@@ -30,6 +31,32 @@ def spend_by_day(
     )
     shown = Timeline(title=title, days=tuple(days), tracks=tracks, unit="usd", notes=tuple(notes))
     return timeline(shown, key)
+
+
+def spark(days: Sequence[str], found: Mapping[str, Spend]) -> Markup:
+    """Return spend and baseline by day as small as a word; who cannot see it has the figures on the
+    step's page.
+    """
+    spent = [0.0 if (one := found.get(day)) is None else one.known_usd or 0.0 for day in days]
+    base = [None if (one := found.get(day)) is None else one.baseline_usd for day in days]
+    most = max([*spent, *(value for value in base if value is not None)], default=0.0)
+    if most <= 0:
+        return tag("span", "–", class_="none")
+    slot, scale = _SPARK[0] / len(days), (_SPARK[1] - 2) / most
+    bars = [
+        tag("rect", x=place * slot, y=_SPARK[1] - value * scale, width=max(0.5, slot * 0.8),
+            height=value * scale, class_="bar-spent")
+        for place, value in enumerate(spent)
+        if value > 0
+    ]  # fmt: skip
+    spots = [
+        f"{(place + 0.4) * slot:.1f},{_SPARK[1] - value * scale:.1f}"
+        for place, value in enumerate(base)
+        if value is not None
+    ]
+    line = tag("polyline", points=" ".join(spots), class_="line-base")
+    box = f"0 0 {_SPARK[0]:g} {_SPARK[1]:g}"
+    return tag("svg", *bars, line, class_="spark", viewBox=box, aria_hidden="true")
 
 
 def score_by_day(

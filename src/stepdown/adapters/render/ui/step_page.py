@@ -8,17 +8,10 @@ from stepdown.adapters.render.figures import claim_text, number
 from stepdown.adapters.render.markup import Markup, tag
 from stepdown.adapters.render.ui.frame import alert, badge, heading, page
 from stepdown.adapters.render.ui.frontier import frontier
-from stepdown.adapters.render.ui.overview import (
-    due_text,
-    loss_claim,
-    missing,
-    ranges,
-    score_claim,
-    share_tile,
-    step_address,
-)
+from stepdown.adapters.render.ui.overview import missing, ranges, share_tile, step_address
 from stepdown.adapters.render.ui.reasons import escalations, left_out
 from stepdown.adapters.render.ui.spending import score_by_day, spend_by_day
+from stepdown.adapters.render.ui.steps_table import due_text, loss_claim, score_claim
 from stepdown.adapters.render.ui.tables import block, link
 from stepdown.adapters.render.ui.tiles import Tile, saved_tile, spent_tile, tiles
 from stepdown.core.board import Board, Locked, StepBoard, TierBoard
@@ -73,6 +66,7 @@ def _promise(step: StepBoard) -> Iterator[Markup]:
     yield tag("p", badge(locked.state), f": {locked.promise}.", _bound(locked))
     if locked.withdrawn:
         yield alert(f"{step.task}: {locked.withdrawn}.", "bad")
+        yield from _telling(locked)
     elif locked.state == "withdrawn":
         yield alert("Its guarantee is overdue, so its ceiling answers. Run `stepdown certify`.",
                     "bad")  # fmt: skip
@@ -83,6 +77,14 @@ def _promise(step: StepBoard) -> Iterator[Markup]:
             f"Recorded: {', '.join(locked.recorded)} replays recorded answers in place of a live "
             "model.", "plain",
         )  # fmt: skip
+
+
+def _telling(locked: Locked) -> Iterator[Markup]:
+    """Yield links to the requests that tell best why an alarm rang."""
+    if locked.telling:
+        items = [tag("li", link(name, "traces", name)) for name in locked.telling]
+        yield tag("p", "The requests that tell most:")
+        yield tag("ul", *items, class_="telling")
 
 
 def _audited(step: StepBoard) -> Iterator[Markup]:
