@@ -168,3 +168,15 @@ def test_prune_never_deletes_what_a_lock_pins_or_what_one_goes_back_to(certified
     assert (certified / "models" / old.file).exists()
     events = json.loads((certified / "models" / "registry.json").read_text())["history"]
     assert [e["what"] for e in events][-2:] == ["prune", "prune"]
+
+
+def test_prune_keeps_a_whole_tier_that_a_lock_pins_by_a_digest_nobody_knows(
+    certified: Path,
+) -> None:
+    old = trained(certified)
+    for name in ("cafe", "beef", "f00d"):
+        another(certified, name, state="promoted")
+    Registry(certified / "models").remove(old, "ann")
+    said = envelope(stepdown("models", "prune", "--keep", "0", "-p", certified, "--json"))["data"]
+    assert said["pruned"] == []
+    assert (certified / "models" / "cafe.bin").exists()

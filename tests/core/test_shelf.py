@@ -129,3 +129,13 @@ def _done(shelf: Shelf, what: str, name: str) -> Shelf:
         return roll_back(shelf, "topic", "expert", ANN)
     except LookupError:
         return shelf
+
+
+def test_a_lock_may_pin_an_artifact_by_the_model_that_it_opens_as() -> None:
+    shelf = registered(Shelf(), artifact("a", answers_as="a with its runtime"), ANN)
+    found = shelf.locked_as("topic", "expert", "a with its runtime")
+    assert found is not None
+    assert found.locked_as == "a with its runtime"
+    assert shelf.locked_as("topic", "expert", "a") == found
+    assert shelf.locked_as("topic", "other", "a") is None
+    assert shelf.locked_as("topic", "expert", None) is None

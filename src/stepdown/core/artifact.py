@@ -21,7 +21,9 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `digest` covers everything that decides an answer; `files` maps each of its files, relative to
     the folder of the registry, to its own digest. `score` (with its 95% interval) is on `n` rows
     that it was not trained on; `latency_p50_s` was measured on `latency_n` calls. `parent` is the
-    digest of what it replaced. Dates are ISO dates; `card` and `suite` name files beside it.
+    digest of what it replaced. `answers_as` is the digest of the model that it opens as, where that
+    covers more than its files (a runtime, settings). Dates are ISO dates; `card` and `suite` name
+    files beside it.
     """
 
     task: str
@@ -45,6 +47,12 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     card: str | None = None
     suite: str | None = None
     files: Mapping[str, str] = {}
+    answers_as: str | None = None
+
+    @property
+    def locked_as(self) -> str:
+        """The digest by which a lock pins it."""
+        return self.answers_as or self.digest
 
     @property
     def key(self) -> tuple[str, str, str]:

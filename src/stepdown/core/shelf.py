@@ -44,6 +44,11 @@ class Shelf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Return the artifact of a task's tier with a digest."""
         return next((a for a in self.artifacts if a.key == (task, tier, digest)), None)
 
+    def locked_as(self, task: str, tier: str, digest: str | None) -> Artifact | None:
+        """Return the artifact of a task's tier that a lock pins by a digest."""
+        mine = [a for a in self.artifacts if (a.task, a.tier) == (task, tier) and digest]
+        return next((a for a in mine if digest in (a.digest, a.answers_as)), None)
+
     def ancestors(self, artifact: Artifact) -> Iterator[Artifact]:
         """Yield the parent of an artifact, the parent's parent and so on, as far as registered."""
         seen, parent = {artifact.digest}, artifact.parent

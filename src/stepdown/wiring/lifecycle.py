@@ -113,7 +113,7 @@ def notes_on(workspace: Workspace, now: Artifact) -> tuple[str, ...]:
     locked = workspace.lock().tasks.get(now.task)
     if locked is None or now.tier not in locked.tiers:
         return (f"The lock does not use {now.tier} of {now.task}: certify it to serve it.",)
-    if locked.tiers[now.tier].digest == now.digest:
+    if locked.tiers[now.tier].digest in (now.digest, now.answers_as):
         return ("The lock pins this very artifact: nothing else is to be done.",)
     return (CERTIFY.format(task=now.task),)
 
@@ -124,7 +124,7 @@ def waiting(workspace: Workspace) -> tuple[str, ...]:
     for name, task in workspace.lock().tasks.items():
         for tier, locked in task.tiers.items():
             now = shelf.promoted(name, tier)
-            pinned = shelf.with_digest(name, tier, locked.digest)
+            pinned = shelf.locked_as(name, tier, locked.digest)
             if now is not None and pinned is not None and now.digest != pinned.digest:
                 found.append(
                     f"{name}: {tier} answers with {pinned.short}, which was certified; {now.short} "
@@ -174,7 +174,7 @@ def used_by(artifact: Artifact, locks: Iterable[tuple[str, Lock]]) -> tuple[str,
     for name, lock in locks:
         task = lock.tasks.get(artifact.task)
         tier = None if task is None else task.tiers.get(artifact.tier)
-        if tier is not None and tier.digest == artifact.digest:
+        if tier is not None and tier.digest in (artifact.digest, artifact.answers_as):
             found.append(name)
     return tuple(found)
 
@@ -182,6 +182,8 @@ def used_by(artifact: Artifact, locks: Iterable[tuple[str, Lock]]) -> tuple[str,
 def prunable(workspace: Workspace, keep: int) -> tuple[Artifact, ...]:
     """Return what may be deleted: retired, pinned by no lock, and not among the newest `keep` of
     its tier; the parent of what serves stays, so that one can go back.
+
+    Where a lock pins a tier by a digest that no artifact is known by, all of that tier stays.
     """
     every, locks = workspace.models.registry.all(), locks_of(workspace)
     parents = {(a.task, a.tier, a.parent) for a in every if a.state == "promoted"}
@@ -193,7 +195,22 @@ def prunable(workspace: Workspace, keep: int) -> tuple[Artifact, ...]:
         and a.key not in parents
         and a.key not in newest
         and not used_by(a, locks)
+        and not _unknown_pin(a, every, locks)
     )
+
+
+def _unknown_pin(
+    artifact: Artifact, every: Sequence[Artifact], locks: Sequence[tuple[str, Lock]]
+) -> bool:
+    """Tell whether a lock pins the artifact's tier by a digest that nothing is registered under."""
+    mine = [a for a in every if (a.task, a.tier) == (artifact.task, artifact.tier)]
+    known = {digest for a in mine for digest in (a.digest, a.answers_as)}
+    pins = [
+        task.tiers[artifact.tier].digest
+        for _, lock in locks
+        if (task := lock.tasks.get(artifact.task)) is not None and artifact.tier in task.tiers
+    ]
+    return any(pin not in known for pin in pins)
 
 
 def _newest(every: Sequence[Artifact], keep: int) -> set[tuple[str, str, str]]:

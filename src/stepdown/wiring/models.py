@@ -187,7 +187,8 @@ class ModelShop:
     def artifact(self, task: str, tier: str) -> Artifact | None:
         """Return what answers: what the lock pins where it was told, else what is promoted."""
         shelf = self.registry.shelf()
-        pinned = shelf.with_digest(task, tier, self._pins.get((task, tier)))
+        pin = self._pins.get((task, tier))
+        pinned = None if pin is None else shelf.locked_as(task, tier, pin)
         return pinned or shelf.promoted(task, tier)
 
     def pin(self, lock: Lock) -> None:

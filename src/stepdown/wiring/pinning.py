@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from stepdown.core.artifact import Artifact
 from stepdown.core.suite import Suite
 from stepdown.errors import ConfigError, DataError, WeightsError
@@ -19,16 +21,17 @@ async def pin_artifact(workspace: Workspace, artifact: Artifact, n: int = INPUTS
     if artifact.task not in workspace.project.tasks or artifact.tier not in workspace.tiers:
         return None
     task = workspace.project.task(artifact.task)
-    known = suite_of(workspace, artifact.task, artifact.tier, artifact.digest)
-    if known is not None or not pinnable(workspace, task, artifact.tier):
-        return None
-    if problems_of(registry.folder, artifact):
+    if problems_of(registry.folder, artifact) or not pinnable(workspace, task, artifact.tier):
         return None  # a damaged file must not become the measure
     try:
         model = opened(workspace, artifact)
     except (ConfigError, WeightsError):
         return None
     try:
+        if model.digest not in (artifact.digest, artifact.answers_as):
+            registry.update(replace(artifact, answers_as=model.digest))
+        if suite_of(workspace, artifact.task, artifact.tier, model.digest) is not None:
+            return None
         return await pin(workspace, task, artifact.tier, model, n)
     finally:
         await model.aclose()

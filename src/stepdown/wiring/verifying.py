@@ -148,7 +148,7 @@ async def verify_artifact(workspace: Workspace, artifact: Artifact) -> Verdict:
     if artifact.task not in workspace.project.tasks or artifact.tier not in workspace.tiers:
         why = "files as registered; its task or tier is gone from stepdown.toml"
         return _files(artifact, "same", why)
-    suite = suite_of(workspace, artifact.task, artifact.tier, artifact.digest)
+    suite = suite_of(workspace, artifact.task, artifact.tier, artifact.locked_as)
     if suite is None:
         why = "files as registered; no suite: `stepdown models verify --pin`"
         return _files(artifact, "same", why)
