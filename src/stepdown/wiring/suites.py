@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from stepdown.adapters.tables.suite_files import read_suite, write_suite
 from stepdown.core.digest import digest
+from stepdown.core.lock import LockedTask
 from stepdown.core.request import Context, Request
 from stepdown.core.requesting import read_answer
 from stepdown.core.suite import (
@@ -36,6 +37,7 @@ from stepdown.evals.limiting import drawn
 from stepdown.ports.model import Model, steady
 from stepdown.wiring.evaluating import NETWORKED
 from stepdown.wiring.machine import this_machine
+from stepdown.wiring.policy_shape import reachable
 from stepdown.wiring.workspace import Workspace
 
 INPUTS = 20
@@ -203,6 +205,13 @@ def suite_of(workspace: Workspace, task: str, tier: str, digest: str) -> Suite |
     return read_suite(workspace.models.registry.folder, task, tier, digest)
 
 
+def called(locked: LockedTask) -> tuple[str, ...]:
+    """Return the tiers that a locked policy can call or let polish; the others answer nothing."""
+    actions = [action for row in reachable(locked.policy) for action in row.actions]
+    wanted = {action.target for action in actions if action.kind in ("call", "polish")}
+    return tuple(tier for tier in locked.policy.tiers if tier in wanted)
+
+
 async def pin_locked(
     workspace: Workspace, tasks: Sequence[str] = (), n: int = INPUTS, *, again: bool = False
 ) -> tuple[Suite, ...]:
@@ -212,7 +221,7 @@ async def pin_locked(
         task, locked = workspace.project.tasks.get(name), lock.tasks.get(name)
         if task is None or locked is None:
             continue
-        for tier in locked.policy.tiers:
+        for tier in called(locked):
             if tier not in workspace.tiers or not pinnable(workspace, task, tier):
                 continue
             known = suite_of(workspace, name, tier, workspace.model(task, tier).digest)

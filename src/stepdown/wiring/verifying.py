@@ -17,7 +17,7 @@ from stepdown.wiring.artifact_files import problems_of
 from stepdown.wiring.canaries import ask_canaries
 from stepdown.wiring.evaluating import NETWORKED
 from stepdown.wiring.recipes import recipe_of
-from stepdown.wiring.suites import Played, pinnable, play, suite_of
+from stepdown.wiring.suites import Played, called, pinnable, play, suite_of
 from stepdown.wiring.workspace import Workspace
 
 State = Literal["same", "changed", "unchecked"]
@@ -61,7 +61,8 @@ async def verify(
             if tier not in workspace.tiers:
                 found.append(_gone(name, tier))
             elif workspace.tiers[tier].adapter not in NETWORKED:
-                found.append(await _local(workspace, task, tier, was))
+                asked = tier in called(locked)
+                found.append(await _local(workspace, task, tier, was, asked=asked))
             elif tier not in hosted:
                 hosted.add(tier)
                 found.append(await _hosted(workspace, task, tier, offline=offline))
@@ -79,8 +80,13 @@ def _gone(task: str, tier: str) -> Verdict:
     return Verdict(task=task, tier=tier, by="digest", state="changed", why=why)
 
 
-async def _local(workspace: Workspace, task: Task, tier: str, was: LockedTier) -> Verdict:
-    """Check a tier that answers from a file: by its digest, and by its suite where it has one."""
+async def _local(
+    workspace: Workspace, task: Task, tier: str, was: LockedTier, *, asked: bool
+) -> Verdict:
+    """Check a tier that answers from a file: by its digest, and by its suite where it has one.
+
+    A tier that the policy never calls needs none.
+    """
     try:
         now = workspace.tier_digest(task, tier)
     except (WeightsError, ConfigError, DataError) as error:
@@ -90,6 +96,10 @@ async def _local(workspace: Workspace, task: Task, tier: str, was: LockedTier) -
         state: State = "changed" if moved else "same"
         return Verdict(task=task.name, tier=tier, by="digest", state=state, why=moved, digest=now)
     suite = suite_of(workspace, task.name, tier, was.digest)
+    if suite is None and not asked:
+        state = "changed" if moved else "same"
+        why = moved or "the policy never calls it"
+        return Verdict(task=task.name, tier=tier, by="digest", state=state, why=why, digest=now)
     if suite is None:
         state, why = ("changed", moved) if moved else ("unchecked", PIN)
         return Verdict(task=task.name, tier=tier, by="suite", state=state, why=why, digest=now)
