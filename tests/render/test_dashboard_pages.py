@@ -259,7 +259,9 @@ def test_where_nobody_looked_or_nothing_can_ring_it_is_not_called_quiet() -> Non
     assert "none can ring" in seen
     assert "loss, audited" not in seen
     assert "No answer was audited yet" in text_of(step_page(board(blind), blind, DAYS, READER))
-    assert "Nobody has looked at the promises yet" in text_of(review_page(board(), (), READER))
+    assert "Nobody has looked at the promises of this lock yet" in text_of(
+        review_page(board(), (), READER)
+    )
 
 
 def test_rows_that_are_not_counted_yet_are_said() -> None:

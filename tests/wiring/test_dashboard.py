@@ -195,6 +195,7 @@ def test_what_the_last_look_found_is_shown_of_this_lock_only(certified: Path) ->
     write_withdrawals(path_of(workspace.project), {})
     with dashboard(certified) as shown:
         other = seen(shown, "/ui")
+        assert "Nobody has looked at the promises of this lock" in seen(shown, "/ui/review")
     assert "✓ certified" in other
     assert "20.0% [" not in other
 

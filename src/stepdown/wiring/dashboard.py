@@ -140,9 +140,10 @@ class Dashboard:
         return step_page(board, step, days_until(self._today(), days), asked.visitor)
 
     def _review(self, asked: Asked) -> Page:
-        found = kept_status(self._workspace())
-        told = () if found is None else (review_words(found, one=True),)
-        return review_page(self._board(DAYS), told, asked.visitor)
+        board, found = self._board(DAYS), kept_status(self._workspace())
+        is_ours = found is not None and found.lock == board.lock
+        told = (review_words(found, one=True),) if found is not None and is_ours else ()
+        return review_page(board, told, asked.visitor)
 
     def _traces(self, asked: Asked) -> Page:
         found = traces_of(self._ledger.path, asked.query, self._board(DAYS))

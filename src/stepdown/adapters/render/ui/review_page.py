@@ -16,7 +16,7 @@ from stepdown.ports.pages import PREFIX, Page, Visitor
 
 _HERE = f"{PREFIX}/review"
 _UNSEEN = (
-    "Nobody has looked at the promises yet. `serve` looks every few minutes once requests come in; "
+    "Nobody has looked at the promises of this lock yet. `serve` looks every few minutes; "
     "`stepdown review status` looks now."
 )
 _COLUMNS = (
