@@ -111,7 +111,7 @@ async def measure(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
     spent, cpu = time.perf_counter() - began, time.process_time() - cpu
     await run_one(workspace, task, "small", workspace.part(task, "tune"))  # zero-shot, then kept
     model = open_lora(workspace.models, task, tier, made.path, made.digest)
-    proof = await prove(workspace, task, tier, model)
+    proof, _ = await prove(workspace, task, tier, model)
     await model.aclose()
     await workspace.aclose()
     return shown(made, proof, spent, cpu)

@@ -38,6 +38,9 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train for so long at most.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Where: local, or ray (a cluster; needs the extra ray).")
+    ] = "local",
     also: Annotated[
         Path | None, typer.Option(help="A file of further labelled rows, for training only.")
     ] = None,
@@ -65,16 +68,18 @@ def train(
     terminal it is kept as a candidate where an older one is promoted. Nothing leaves this machine.
     """
     with session("train", json=json) as talk:
+        from stepdown.wiring.engines import check_engine
         from stepdown.wiring.recipes import check_recipe
         from stepdown.wiring.training_report import document
         from stepdown.wiring.training_set import Options
 
         _check(yes=yes, no_register=no_register)
         check_recipe(recipe)
+        check_engine(engine)
         workspace = open_workspace(talk, project)
         if add_tier:
             workspace = _with_tier(talk, workspace, tasks)
-        wants = _wants(workspace, tasks, recipe, tier)
+        wants = _wants(workspace, tasks, recipe, tier, engine)
         options = Options(masked=mask, also=also, drop_noise=drop_noise, lenient=recipe == "auto")
         asks = _Asking(talk, yes=yes, no_register=no_register, auto=recipe == "auto")
         with TrainingWatch(talk.err) as watch:
@@ -108,9 +113,11 @@ def _with_tier(talk: Session, workspace: Workspace, tasks: Sequence[str] | None)
 
 
 def _wants(
-    workspace: Workspace, tasks: Sequence[str] | None, recipe: str, tier: str
+    workspace: Workspace, tasks: Sequence[str] | None, recipe: str, tier: str, engine: str
 ) -> list[tuple[Want, ...]]:
     """Return what to train, by task; a task that was named must have something to train."""
+    from msgspec.structs import replace
+
     from stepdown.errors import InputError
     from stepdown.wiring.adding_tier import needs_tier
     from stepdown.wiring.training import wanted
@@ -122,7 +129,7 @@ def _wants(
         said = f"{empty[0].name!r} has no tier to train" if tasks else "No task has a tier to train"
         how = f" by the recipe {recipe!r}" if recipe else ""
         raise InputError(f"{said}{how}.", needs_tier(workspace, empty[0]) if empty else "")
-    return [wants for wants in found.values() if wants]
+    return [tuple(replace(w, engine=engine) for w in wants) for wants in found.values() if wants]
 
 
 class _Asking:

@@ -14,7 +14,7 @@ from stepdown.adapters.tables.bundles import opened_bundle, write_bundle
 from stepdown.core.artifact import Artifact, problem_of
 from stepdown.errors import DataError
 from stepdown.wiring.artifact_files import check_files
-from stepdown.wiring.models import STATIC
+from stepdown.wiring.encoders import STATIC
 from stepdown.wiring.workspace import Workspace
 
 ENTRY, CARD, SUITE = "artifact.json", "card.json", "suite.json"

@@ -9,7 +9,7 @@ from stepdown.ports.trainer import TrainingSet
 from stepdown.train.composing import without
 from stepdown.train.data_card import Noise
 from stepdown.train.noise import gain_of_dropping, noise_of
-from stepdown.wiring.models import STATIC
+from stepdown.wiring.encoders import STATIC
 from stepdown.wiring.workspace import Workspace
 
 MOST_ROWS = 30_000  # beyond it the report would take longer than the training that follows

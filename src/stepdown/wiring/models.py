@@ -16,6 +16,7 @@ from stepdown.errors import ConfigError
 from stepdown.ports.embedder import Embedder
 from stepdown.ports.encoder import Encoder, TokenEncoder
 from stepdown.ports.model import Model
+from stepdown.wiring.encoders import STATIC, open_encoder
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.registry import Registry
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from stepdown.train.extractor.reading import Extracting
 
 HOSTED = ("openai", "anthropic", "azure", "bedrock", "any-llm")
-STATIC = "static-minilm-256"
 EMBEDDING = ("encoder", "openai")  # adapters that can embed
 
 
@@ -79,7 +79,7 @@ class ModelShop:
     def encoder(self, name: str) -> Encoder:
         """Return an encoder by its name in the configuration."""
         if name not in self._encoders:
-            self._encoders[name] = self._open_encoder(name)
+            self._encoders[name] = open_encoder(name, self._environment.cache)
         return self._encoders[name]
 
     def embedder(self, tier_name: str) -> Embedder:
@@ -285,19 +285,6 @@ class ModelShop:
             settings=wire_settings(tier),
             dimensions=tier.dimensions,
         )
-
-    def _open_encoder(self, name: str) -> Encoder:
-        if name == STATIC:
-            from stepdown.adapters.encoders.static import load_static
-
-            return load_static()
-        from stepdown.adapters.encoders.minilm import load_minilm
-        from stepdown.adapters.weights.pull import pull
-
-        if name != "all-minilm-l6-v2":
-            raise ConfigError(f"Unknown encoder {name!r}.", f"Known: {STATIC}, all-minilm-l6-v2.")
-        cache = self._environment.cache
-        return load_minilm(pull(name, cache), cache)
 
     def _llama(self, task: Task, tier: Tier) -> Model:
         if tier.model not in self._shared:

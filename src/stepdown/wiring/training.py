@@ -23,6 +23,7 @@ from stepdown.core.task import Task
 from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 from stepdown.ports.trainer import Made, Step, TrainingJob
+from stepdown.wiring.engines import trainer_on
 from stepdown.wiring.evaluating import Watch
 from stepdown.wiring.proving import Proof, prove
 from stepdown.wiring.recipes import AUTO, RECIPES, owns, trainers
@@ -39,6 +40,7 @@ class Want(Struct, frozen=True):
     task: Task
     tier: Tier
     recipe: str
+    engine: str = "local"
 
 
 class Trained(Struct, frozen=True, kw_only=True):
@@ -162,7 +164,7 @@ async def _fit(
         step=stoppable(step),
         date=workspace.environment.today.isoformat(),
     )
-    made = await trainers(workspace)[want.recipe].fit(job)
+    made = await trainer_on(want.engine, workspace, want.recipe).fit(job)
     with replacing(folder / DONE) as path:
         path.write_bytes(msgspec.json.encode(made, enc_hook=str))
     return made
