@@ -57,7 +57,7 @@ def test_a_drop_is_found_within_days() -> None:
 
 
 def test_without_a_bet_evidence_is_the_share_of_days_begun() -> None:
-    seen = watch(0.5, days=4, alpha=0.05, ratios=(1.5,))
+    seen = watch(0.5, days=4, alpha=0.05, ratios={1.5: 1.0})
     state = after_day(seen, begun(seen), [0.5], 0)  # a loss at the null moves nothing
     assert state.evidence == pytest.approx(0.25)
     state = after_day(seen, state, [0.5], 1)
@@ -65,7 +65,7 @@ def test_without_a_bet_evidence_is_the_share_of_days_begun() -> None:
 
 
 def test_of_zeros_and_ones_an_increment_is_the_log_likelihood_ratio() -> None:
-    seen = Watch(0.1, (0.25,), 10, 0.05)
+    seen = Watch(0.1, (0.25,), (1.0,), 10, 0.05)
     found = seen.increments(np.array([1.0, 0.0]))[0]
     assert found.tolist() == pytest.approx([math.log(2.5), math.log(0.75 / 0.9)])
 
@@ -121,4 +121,11 @@ def test_a_watch_without_a_sound_alternative_or_a_day_is_refused(
     alternatives: tuple[float, ...], days: int
 ) -> None:
     with pytest.raises(ValueError, match="alternative"):
-        Watch(0.1, alternatives, days, 0.05)
+        Watch(0.1, alternatives, (1.0,) * len(alternatives), days, 0.05)
+
+
+def test_what_is_bet_is_at_most_the_whole_chance() -> None:
+    with pytest.raises(ValueError, match="weight"):
+        Watch(0.1, (0.2, 0.4), (0.8, 0.8), 10, 0.05)
+    with pytest.raises(ValueError, match="weight"):
+        Watch(0.1, (0.2, 0.4), (1.0,), 10, 0.05)

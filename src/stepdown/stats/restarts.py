@@ -7,32 +7,31 @@ Assumption: while nothing changes, each loss has a mean of at most `null` given 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from stepdown.stats.arrays import Floats, probability, vector
 
-RATIOS = (
-    1.5,
-    2.5,
-    5.0,
-    20.0,
-)  # odds of a loss against those of the null: small shifts to large ones
+# Odds of a loss against those of the null, with the part of the chance that is bet on each: small
+# shifts get most of it, because they take the longest to be seen.
+RATIOS: Mapping[float, float] = MappingProxyType({1.7: 0.65, 4.0: 0.2, 20.0: 0.15})
 
 
 @dataclass(frozen=True)
 class Watch:
     """What is watched: a mean loss of at most `null` in 0..1, for `days` days with evidence.
 
-    `alternatives` are mean losses above it. Within the days the chance that the evidence ever
-    reaches 1 / `alpha` is at most `alpha`.
+    `alternatives` are mean losses above it, `weights` what is bet on each. Within the days the
+    chance that the evidence ever reaches 1 / `alpha` is at most `alpha`.
     """
 
     null: float
     alternatives: tuple[float, ...]
+    weights: tuple[float, ...]
     days: int
     alpha: float
 
@@ -42,6 +41,9 @@ class Watch:
         probability("alpha", self.alpha)
         if not self.alternatives or min(self.alternatives) <= self.null:
             raise ValueError("alternatives must be mean losses above the null")
+        sums = len(self.weights) == len(self.alternatives) and sum(self.weights) <= 1 + 1e-9
+        if not sums or min(self.weights) <= 0:
+            raise ValueError("each alternative has a weight above 0, and they sum to 1 at most")
         if max(self.alternatives) >= 1 or self.days < 1:
             raise ValueError("alternatives must lie below 1, and a watch has a day at least")
 
@@ -61,11 +63,12 @@ class Watch:
         return found
 
 
-def watch(null: float, *, days: int, alpha: float, ratios: Sequence[float] = RATIOS) -> Watch:
-    """Return a watch whose alternatives have `ratios` times the odds of the null."""
+def watch(null: float, *, days: int, alpha: float, ratios: Mapping[float, float] = RATIOS) -> Watch:
+    """Return a watch; `ratios` maps times the odds of the null to what is bet on them."""
     probability("null", null)
     odds = [ratio * null / (1 - null) for ratio in ratios]
-    return Watch(null, tuple(one / (1 + one) for one in odds), days, alpha)
+    alternatives = tuple(one / (1 + one) for one in odds)
+    return Watch(null, alternatives, tuple(ratios.values()), days, alpha)
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,10 @@ def begun(seen: Watch) -> Watched:
 def after_day(seen: Watch, state: Watched, losses: ArrayLike, day: int) -> Watched:
     """Return the state after the losses of a day, in their order; `day` only names it.
 
-    S_t = (S_{t-1} + 1/days) x product of (1 + bet x (loss - null)); the evidence is the mean of S
-    over the alternatives. A day without losses changes nothing and is not counted, so the state
-    stands through a gap. After `days` days the watch begins anew, with a chance of its own.
+    S_t = (S_{t-1} + 1/days) x product of (1 + bet x (loss - null)); the evidence is the
+    weighted mean of S over the alternatives. A day without losses changes nothing and is not
+    counted, so the state stands through a gap. After `days` days the watch begins anew, with a
+    chance of its own.
 
     Source: the mixture over restarts of Shiryaev (1963) and Roberts (1966) with weights that sum to
     1, so that S + (weight not yet used) is a supermartingale and Ville (1939) holds for every look;
@@ -124,7 +128,8 @@ def after_day(seen: Watch, state: Watched, losses: ArrayLike, day: int) -> Watch
         state = replace(begun(seen), rounds=state.rounds + 1, rang_on=state.rang_on)
     steps = np.cumsum(seen.increments(values), axis=1)
     before = np.logaddexp(np.asarray(state.log_s), -math.log(seen.days))
-    path = np.exp(np.minimum(before[:, None] + steps, 700.0)).mean(axis=0)
+    whole = before[:, None] + steps + np.log(seen.weights)[:, None]
+    path = np.exp(np.minimum(np.logaddexp.reduce(whole, axis=0), 700.0))
     run, since = _runs(state, steps[:, -1], day)
     highest = max(state.highest, float(path.max()))
     rings = state.rings or highest >= seen.limit
@@ -147,8 +152,3 @@ def _runs(state: Watched, total: Floats, day: int) -> tuple[tuple[float, ...], t
     run = [max(one, 0.0) + step for one, step in zip(state.run, total.tolist(), strict=True)]
     since = [was if on else day for was, on in zip(state.since, goes_on, strict=True)]
     return tuple(run), tuple(since)
-
-
-def mean_evidence(states: Sequence[Watched]) -> float:
-    """Return the evidence of several watches taken as one: the mean of e-values is an e-value."""
-    return float(np.mean([one.evidence for one in states])) if states else 0.0
