@@ -80,6 +80,17 @@ def test_a_warning_changes_nothing_that_is_served_and_may_become_a_withdrawal() 
     assert (worse.state, worse.withdrawal.kind) == ("withdrawn", "loss")
 
 
+def test_a_warning_becomes_a_withdrawal_when_stepdown_toml_says_so() -> None:
+    task, seen = locked(), seen_of(audits(0.3, 6))
+    warned = assess(asked(task, acts=Acts(loss="warn")), seen).withdrawal
+    assert warned is not None
+    assert warned.acts == "warned"
+    again = assess(asked(task, acts=Acts(loss="warn"), standing=warned), seen).withdrawal
+    assert again == warned
+    later = assess(asked(task, standing=warned), seen)
+    assert later.state == "withdrawn"
+
+
 def test_inputs_unlike_those_that_were_certified_ring_without_a_label() -> None:
     task = locked(watched=Watched(n=400, tier="small", signals={"familiarity": FAMILIAR}))
     quiet = assess(asked(task), seen_of([], calls(0.1, 30)))

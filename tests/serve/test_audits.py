@@ -146,6 +146,15 @@ async def test_an_audit_tier_that_is_down_is_counted_as_not_audited_never_as_agr
     assert (note.loss, note.agreed, note.why_not) == (None, None, "provider_error")
 
 
+async def test_an_audit_that_breaks_is_written_down_and_frees_its_purse() -> None:
+    told: list[float | None] = []
+    purse = Purse(share=1.0, spent=told.append)
+    shop = Shop(said("refund"), FakeModel(RuntimeError("a bug")), purse)
+    note = await shop.audited()
+    assert (note.why_not, note.loss, note.cost_usd) == ("failed", None, None)
+    assert told == [None]
+
+
 async def test_a_spent_budget_is_written_down_and_nobody_is_asked() -> None:
     shop = Shop(said("refund"), said("refund"), Purse(share=1.0, limited=True, left=lambda: False))
     note = await shop.audited()

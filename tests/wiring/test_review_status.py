@@ -163,6 +163,21 @@ def test_a_second_look_changes_nothing_and_tells_nobody_again(certified: Path) -
     assert "parcel" not in line  # no text of a request leaves
 
 
+def test_a_look_that_broke_off_before_it_told_is_made_good(certified: Path) -> None:
+    workspace = broken(certified)
+    first = look(workspace, "test").tasks[0].withdrawal  # nobody is named yet
+    assert first is not None
+    assert first.told == ()
+    command = msgspec.json.encode([sys.executable, "-c", "pass"]).decode()
+    configured(certified, f"[review]\ncommand = {command}")
+    named = Workspace.open(certified)
+    assert look(named, "test").tasks[0].withdrawal == msgspec.structs.replace(
+        first, told=("command: done",)
+    )
+    with named.kept_ledger() as ledger:
+        assert sum(one.what == "withdrawn" for one in ledger.records(Change)) == 1
+
+
 @contextmanager
 def hook(status: int = 200) -> Iterator[tuple[str, list[bytes]]]:
     got: list[bytes] = []

@@ -55,7 +55,8 @@ def withdrawal(
         return mine
     first = ringing[0]  # loss stands before the signs
     does = acts.loss if first.kind == "loss" else acts.signs
-    if mine is not None and (does == "warn" or mine.kind == first.kind):
+    graver = mine is not None and mine.kind != "loss" and first.kind == "loss"
+    if mine is not None and does == "warn" and not graver:
         return mine
     made = Withdrawal(
         task=certificate.task,

@@ -80,7 +80,17 @@ class Kept(Struct, frozen=True, kw_only=True):
     async def run(self, clock: Clock) -> Shadow:
         """Ask the ceiling what the caller asked, within the boundary of the caller."""
         start = clock.seconds()
-        outcome = await run(
+        try:
+            outcome = await self._asked(clock)
+        except BaseException:
+            self.spent(None)  # a purse that waits for it would let no other audit begin
+            raise
+        made = self._of(outcome, clock.now(), clock.seconds() - start)
+        self.spent(made.cost_usd)
+        return made
+
+    async def _asked(self, clock: Clock) -> Outcome:
+        return await run(
             replace(self.step, policy=single(self.step.policy.ceiling)),
             self.text,
             request_id=f"{self.trace_id}{SUFFIX}",
@@ -90,9 +100,6 @@ class Kept(Struct, frozen=True, kw_only=True):
             clock=clock,
             context=self.context,
         )
-        made = self._of(outcome, clock.now(), clock.seconds() - start)
-        self.spent(made.cost_usd)
-        return made
 
     def _of(self, outcome: Outcome, at: str, latency_s: float) -> Shadow:
         costs = [attempt.cost_usd for attempt in outcome.attempts]

@@ -20,10 +20,9 @@ from msgspec.structs import replace
 from stepdown.core.beside import Change
 from stepdown.core.withdrawal import Withdrawal
 from stepdown.errors import StepdownError
-from stepdown.ports.ledger import Ledger
 from stepdown.review.status import Status
 from stepdown.wiring.review_kept import keep_status
-from stepdown.wiring.review_notices import tell
+from stepdown.wiring.review_notices import tell, tells
 from stepdown.wiring.review_status import status
 from stepdown.wiring.withdrawals import path_of, read_withdrawals, write_withdrawals
 from stepdown.wiring.workspace import Workspace
@@ -48,27 +47,27 @@ def look(
         held = {one.task: one.withdrawal for one in found.tasks if one.withdrawal is not None}
         new = {name: made for name, made in held.items() if before.get(name) != made}
         if new:
-            found = _taken_back(workspace, found, before, new, by)
+            write_withdrawals(path_of(workspace.project), {**before, **new})
+            _note(workspace, before, new, by)
+        untold = {name: made for name, made in held.items() if not made.told}
+        if untold and tells(workspace.project.review):
+            found = _told(workspace, found, untold)
         if not tasks:
             keep_status(workspace, found)
     return found
 
 
-def _taken_back(
-    workspace: Workspace,
-    found: Status,
-    before: Mapping[str, Withdrawal],
-    new: Mapping[str, Withdrawal],
-    by: str,
-) -> Status:
-    """Write first what is served, then tell: a webhook that hangs must not delay the ceiling."""
-    path = path_of(workspace.project)
-    write_withdrawals(path, {**before, **new})
-    with workspace.ledger() as ledger:
-        _note(ledger, before, new, by)
-    keys, project = workspace.project.review, workspace.project.name
-    told = {name: replace(one, told=tell(keys, project, one)) for name, one in new.items()}
-    write_withdrawals(path, {**before, **told})
+def _told(workspace: Workspace, found: Status, untold: Mapping[str, Withdrawal]) -> Status:
+    """Tell what nobody was told yet, also where a look before this one broke off.
+
+    What is served was written before: a webhook that hangs must not delay the ceiling.
+    """
+    path, project = path_of(workspace.project), workspace.project
+    told = {
+        name: replace(one, told=tell(project.review, project.name, one))
+        for name, one in untold.items()
+    }
+    write_withdrawals(path, {**read_withdrawals(path), **told})
     return replace(
         found,
         tasks=tuple(
@@ -78,21 +77,22 @@ def _taken_back(
 
 
 def _note(
-    ledger: Ledger, before: Mapping[str, Withdrawal], new: Mapping[str, Withdrawal], by: str
+    workspace: Workspace, before: Mapping[str, Withdrawal], new: Mapping[str, Withdrawal], by: str
 ) -> None:
-    for name, made in new.items():
-        was = before[name].acts if name in before else ""
-        ledger.note(
-            Change(
-                id=secrets.token_hex(12),
-                at=made.at,
-                by=by,
-                what="withdrawn",
-                task=name,
-                before=was,
-                after=made.acts,
+    with workspace.ledger() as ledger:
+        for name, made in new.items():
+            was = before[name].acts if name in before else ""
+            ledger.note(
+                Change(
+                    id=secrets.token_hex(12),
+                    at=made.at,
+                    by=by,
+                    what="withdrawn",
+                    task=name,
+                    before=was,
+                    after=made.acts,
+                )
             )
-        )
 
 
 @contextmanager

@@ -46,6 +46,11 @@ def notice(project: str, made: Withdrawal) -> bytes:
     )
 
 
+def tells(keys: ReviewKeys) -> bool:
+    """Say whether anybody is named in `[review]`."""
+    return keys.webhook is not None or bool(keys.command)
+
+
 def tell(keys: ReviewKeys, project: str, made: Withdrawal) -> tuple[str, ...]:
     """Tell whoever is named in `[review]`; return what came of each."""
     body, told = notice(project, made), []
