@@ -15,7 +15,7 @@ from test_serving import ask
 from tiny_project import rows
 
 from stepdown.core.beside import Shadow
-from stepdown.wiring.review_status import kept_status
+from stepdown.wiring.review_kept import kept_status
 from stepdown.wiring.review_watch import Looking
 from stepdown.wiring.workspace import Workspace
 
