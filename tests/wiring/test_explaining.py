@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepdown.core.beside import Shadow
 from stepdown.core.report import Prose, Table
 from stepdown.core.trace import Attempt, Trace
 from stepdown.wiring.explaining import document
@@ -56,3 +57,27 @@ def test_the_zero_of_a_lead_does_not_stand_beside_a_confidence() -> None:
     table = next(block for block in blocks if isinstance(block, Table))
     assert [row[3] is None for row in table.rows] == [True, False]
     assert [b.text[:2] for b in blocks if isinstance(b, Prose)][1:] == ["1.", "2."]
+
+
+def audit(**keys: object) -> Shadow:
+    said = {"id": "t~audit", "trace_id": "t", "task": "x", "at": "2026-01-01", "ran": "ceiling"}
+    return Shadow(propensity=0.05, cost_usd=0.25, **said, **keys)  # type: ignore[arg-type]
+
+
+def beside(one: Shadow) -> str:
+    trace = Trace(
+        id="t", task="x", at="2026-01-01", attempts=(), answered_by="small", reason="confident",
+        latency_s=0.1,
+    )  # fmt: skip
+    blocks = document(trace, [one]).sections[0].blocks
+    return " ".join(block.text for block in blocks if isinstance(block, Prose))
+
+
+def test_an_audit_is_told_from_a_shadow_run() -> None:
+    differs = beside(audit(answered_by="big", agreed=False, loss=1.0))
+    assert "Audited with chance 0.05: big gave another answer (loss 1)" in differs
+    assert "the policy ran" not in differs
+    down = beside(audit(why_not="provider_error"))
+    assert "Drawn for an audit with chance 0.05, and not audited: provider_error" in down
+    same = beside(audit(why_not="ceiling", loss=0.0, answered_by="big"))
+    assert "the ceiling had answered, so nothing was asked again" in same

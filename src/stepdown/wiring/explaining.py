@@ -13,7 +13,7 @@ from stepdown.wiring.reason_words import attempt_words, lead_in, reason_words
 def document(trace: Trace, beside: Sequence[Beside] = ()) -> Document:
     """Return every attempt with its signals, confidence, threshold and reason.
 
-    `beside` is what is kept beside the trace: its shadow run, and what people said of it.
+    `beside` is what is kept beside the trace: its shadow run, its audit, and what people said.
     """
     outside = trace.outside_guarantee
     blocks: list[Table | Prose] = [
@@ -46,6 +46,8 @@ def _beside_words(one: Beside) -> str:
         comment = "" if one.comment is None else f": {one.comment}"
         by = f" by {one.by}" if one.by else ""
         return f"Feedback{by}, {one.at[:16]}:{score}{label}{comment}"
+    if isinstance(one, Shadow) and one.ran == "ceiling":
+        return _audited(one)
     if isinstance(one, Shadow):
         verdict = {True: "agreed with it", False: "gave another answer", None: one.why_not}
         who = one.answered_by or "nobody"
@@ -54,6 +56,16 @@ def _beside_words(one: Beside) -> str:
             f"Beside it, unseen, the policy ran: {who} answered and {verdict[one.agreed]}; {cost}."
         )
     return ""
+
+
+def _audited(one: Shadow) -> str:
+    chance = "" if one.propensity is None else f" with chance {one.propensity:g}"
+    if one.why_not == "ceiling":
+        return f"Drawn for an audit{chance}: the ceiling had answered, so nothing was asked again."
+    if one.loss is None:
+        return f"Drawn for an audit{chance}, and not audited: {one.why_not}; {_usd(one.cost_usd)}."
+    found = "gave the same answer" if one.agreed else f"gave another answer (loss {one.loss:g})"
+    return f"Audited{chance}: {one.answered_by} {found}; {_usd(one.cost_usd)}."
 
 
 def _escalated(trace: Trace) -> str:
