@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from stepdown.adapters.tables.rows import read_rows
 from stepdown.config.project import FILE
-from stepdown.core.digest import digest
 from stepdown.core.task import Task
 from stepdown.errors import ConfigError, DataError
 from stepdown.evals.candidates import LogAsked, said_in, taken
@@ -35,6 +34,7 @@ from stepdown.wiring.import_sources import (
     table_source,
 )
 from stepdown.wiring.importing import By, Imported, Plan, import_set
+from stepdown.wiring.training_set import gather
 from stepdown.wiring.workspace import Workspace, columns_of
 
 
@@ -206,10 +206,9 @@ class _Training:
         if self._keys() is None or self._workspace is None or self._task is None:
             return None
         try:
-            rows = self._workspace.part(self._task, "train")
+            return gather(self._workspace, self._task).data.digest
         except DataError:  # rows that cannot be samples of the task trained nothing
             return None
-        return digest([(row.input, row.reference) for row in rows])
 
     def _keys(self) -> Any:
         """Return the keys of [data], None where there are no such rows or they are replaced."""
