@@ -74,6 +74,8 @@ def test_another_cpu_or_runtime_loosens_the_rule(other: Machine) -> None:
     assert tolerance_of(SUITE, "exact") == STEP
     assert tolerance_of(SUITE, "tolerance") == TOLERANCE["head"]
     assert tolerance_of(replace(SUITE, model="new:x"), "tolerance") > TOLERANCE["head"]
+    tuned, plain = replace(SUITE, model="lora:x"), replace(SUITE, model="llama:x")
+    assert tolerance_of(tuned, "tolerance") == tolerance_of(plain, "tolerance")
 
 
 def test_free_text_is_judged_only_on_the_same_machine() -> None:

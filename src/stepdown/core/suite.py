@@ -19,7 +19,7 @@ STEP = 10.0**-PLACES
 # How far a probability may move where runtime or CPU type are not those of the pin. Heads: see
 # docs/models.md, measured over kernel types. Language models: rounding that follows from how a
 # prompt is cut into batches moved one by up to 0.13 (SmolLM2-135M, 96 pairs; llama/settings.py).
-TOLERANCE: Mapping[str, float] = {"head": 0.001, "llama": 0.15}
+TOLERANCE: Mapping[str, float] = {"head": 0.001, "llama": 0.15, "lora": 0.15}
 OTHERWISE = 0.01  # for adapters that nobody measured
 
 Rule = Literal["exact", "tolerance"]

@@ -130,7 +130,13 @@ class LlamaModel:
         if self._settings.pinned:
             return self
         settings = msgspec.structs.replace(self._settings, pinned=True)
-        return LlamaModel(self._path, name=self._name, settings=settings, clock=self._clock)
+        return LlamaModel(
+            self._path,
+            name=self._name,
+            settings=settings,
+            adapter=self._adapter,
+            clock=self._clock,
+        )
 
     async def aclose(self) -> None:
         """Let the running call finish, then free memory, thread and socket."""
