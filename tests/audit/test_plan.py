@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stepdown.audit import Assumption, AuditReport, Rules, StepBill, audit, audit_document
-from stepdown.audit.document import bill_table
+from stepdown.audit.bill_tables import bill_table
 from stepdown.core.call_columns import Batch
 from stepdown.core.report import Claim, Document, Table
 from stepdown.core.request import Message, Usage

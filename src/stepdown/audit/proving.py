@@ -8,10 +8,13 @@ from stepdown.audit.bill import AuditReport, Proof, StepBill
 from stepdown.audit.proof import SCENARIOS, plans
 from stepdown.core.report import Cell, Column, Table
 
+MOST_ROWS = 40
+
 
 def proof_tables(report: AuditReport) -> tuple[Table, ...]:
     """Return the table, none where no step is proposed."""
     asked = [(step, proof) for step in report.steps if (proof := step.advice.proof) is not None]
+    asked = asked[:MOST_ROWS]
     if not asked:
         return ()
     columns = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -15,6 +16,9 @@ from stepdown.core.usage_log import Refused
 
 OTHER = "other steps"
 _DAY_S = 86_400
+
+
+_VALUE = re.compile(r": (?:'.*'|\".*\"|-?[\d.e+-]+)$", re.DOTALL)
 
 
 class Sums:
@@ -48,7 +52,7 @@ class Sums:
 
     def refuse(self, refused: Refused, times: int = 1) -> None:
         """Count what could not be read."""
-        reason = refused.why.partition(" (byte")[0]  # equal ones count together
+        reason = reason_of(refused.why)
         count, example = self.refused.get(reason, (0, refused))
         earlier = min(example, refused, key=lambda row: (row.source, row.line))
         self.refused[reason] = (count + times, earlier)
@@ -92,3 +96,10 @@ class Sums:
         if basis not in self.bases:
             self.bases.append(basis)
         return self.bases.index(basis)
+
+
+def reason_of(why: str) -> str:
+    """Return why a row was refused without the value that it was refused for, so that equal
+    reasons count together; the example keeps the value.
+    """
+    return _VALUE.sub("", why.partition(" (byte")[0])

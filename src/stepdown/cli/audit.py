@@ -84,7 +84,8 @@ def audit(  # noqa: PLR0917 - options of a command line
     with session("audit", json=json) as talk:
         from stepdown.adapters.render.html import write_page
         from stepdown.adapters.render.plain import csv_table
-        from stepdown.audit.document import audit_document, bill_table
+        from stepdown.audit.bill_tables import bill_table
+        from stepdown.audit.document import audit_document
         from stepdown.audit.gate import gate_of
         from stepdown.audit.privacy import masked_report
         from stepdown.audit.step_rules import Named
