@@ -14,6 +14,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev]"
 	@touch $@
 
+# The extras of the slow tests (torch, transformers, ray: 1.5 GB) stay out of every other target.
+$(READY)-slow: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev,encoder,lora,ray]"
+	@touch $@
+
 ## demo: the whole loop on the bundled project (about four minutes on two cores)
 demo: $(READY)
 	$(BIN)/stepdown demo
@@ -30,8 +35,9 @@ test: check
 	$(BIN)/stepdown models pull
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" -q
 
-## test-slow: longer studies (validity by simulation, pages in a real browser, servers)
-test-slow: $(READY)
+## test-slow: longer studies (validity by simulation, pages in a real browser, servers,
+## real fine-tuning, a local Ray)
+test-slow: $(READY)-slow
 	$(BIN)/stepdown models pull
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow -q
 
