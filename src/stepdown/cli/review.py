@@ -53,9 +53,12 @@ def review(
     """
     with session("review", json=json) as talk:
         from stepdown.wiring import review_proposal
+        from stepdown.wiring.model_check import stale_prices
 
         workspace = open_workspace(talk, project)
         workspace.fresh = tuple(fresh or ())
+        for said in stale_prices(workspace.environment.today):
+            talk.warn(said)
         lock = workspace.lock()
         asked = _asked(workspace, now=now, relook=relook)
         with Watching(talk.err) as watch:

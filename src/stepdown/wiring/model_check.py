@@ -126,13 +126,18 @@ def _ends(one: Offers, end: Offered, today: date, within_days: int) -> Finding:
 
 
 def _prices(today: date) -> list[Finding]:
+    said = stale_prices(today)
+    return [Finding(kind="prices", tier="", what=what, source="genai-prices") for what in said]
+
+
+def stale_prices(today: date) -> tuple[str, ...]:
+    """Say that the price list is old, where it is: its costs may not be those of today."""
     from stepdown.adapters.prices.listed import newest_change
 
     newest = newest_change(today)
     if newest is None or (today - newest).days <= STALE_DAYS:
-        return []
-    what = f"the newest price in the list is of {newest}: update the package genai-prices"
-    return [Finding(kind="prices", tier="", what=what, source="genai-prices")]
+        return ()
+    return (f"the newest price in the list is of {newest}: update the package genai-prices",)
 
 
 async def _verified(workspace: Workspace, how: How) -> tuple[Sequence[Verdict], list[str]]:

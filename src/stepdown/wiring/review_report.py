@@ -35,6 +35,9 @@ SAID: dict[Kind, str] = {
     "nothing": "Stays as it is",
 }
 NEEDED = "needed: fresh rows by which the policy in force passes with chance .8, as things were."
+PROMOTE = (
+    "On tune rows, paired. After `stepdown models promote DIGEST` a review tests it on fresh rows."
+)
 FOOTER = (
     "Earlier rows chose, fresh rows tested: first the policy in force, then what this month's "
     "search puts beside it. Costs are at today's prices."
@@ -67,6 +70,8 @@ def as_data(one: Reviewed) -> dict[str, Any]:
         "left_out": one.fresh.left_out,
         "rows_needed": one.needed,
         "notes": list(one.notes),
+        "alarm": one.alarm,
+        "candidates": [to_builtins(c) for c in one.candidates],
         "was": policy_words(one.was.policy, one.was.signals),
         "now": None if one.locked is None else policy_words(one.locked.policy, one.locked.signals),
         "figures": None if figures is None else to_builtins(figures),
@@ -107,6 +112,8 @@ def _line(one: Reviewed) -> tuple[Cell, ...]:
 
 def _blocks(one: Reviewed) -> Iterator[Prose | Table]:
     yield Prose(f"{SAID[one.kind]}. {one.why}".strip(), TONES[one.kind])
+    if one.alarm:
+        yield Prose(one.alarm, "bad")
     yield from (Prose(said, "warn") for said in one.notes)
     yield from _words(one)
     figures = before_after(one)
@@ -115,6 +122,8 @@ def _blocks(one: Reviewed) -> Iterator[Prose | Table]:
     tried = None if one.found is None else alternatives_table(one.found)
     if tried is not None:
         yield tried
+    if one.candidates:
+        yield _candidates(one)
 
 
 def _words(one: Reviewed) -> Iterator[Prose]:
@@ -160,6 +169,29 @@ def _figures(found: BeforeAfter) -> Table:
         rows=rows,
         notes=("Differences are paired by row; for cost it is the share saved.",),
     )
+
+
+def _candidates(one: Reviewed) -> Table:
+    columns = (
+        Column("candidate"),
+        Column("tier"),
+        Column("score", numeric=True),
+        Column("now", numeric=True),
+        Column("difference", numeric=True),
+        Column("$/1k, difference", numeric=True, optional=True),
+    )
+    rows = tuple(
+        (
+            f"{c.artifact.recipe} {c.artifact.short}",
+            c.artifact.tier,
+            c.tried.new.score,
+            c.tried.old.score,
+            c.tried.difference,
+            c.tried.cost_difference,
+        )
+        for c in one.candidates
+    )
+    return Table(title="Trained since, not promoted", columns=columns, rows=rows, notes=(PROMOTE,))
 
 
 def _saved(one: Estimate | None) -> Claim:

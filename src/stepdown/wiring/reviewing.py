@@ -24,6 +24,7 @@ from stepdown.wiring.certifying import outcomes_of, tasks_together
 from stepdown.wiring.evaluating import Watch, samples_in
 from stepdown.wiring.foretelling import sources_of, static_encoder, with_triage_kept
 from stepdown.wiring.fresh_rows import Answered, FreshRows, answered, fresh_rows, unsaid
+from stepdown.wiring.review_beside import Candidate, standing_alarm, tried_candidates
 from stepdown.wiring.workspace import Workspace
 
 Kind = Literal["renewed", "changes", "withdrawn", "waiting", "spent", "nothing"]
@@ -37,7 +38,9 @@ class Reviewed(Struct, frozen=True, kw_only=True):
     `withdrawn`: nothing passed, so the ceiling is proposed. `waiting`: too few fresh rows to
     decide; nothing was tested. `spent`: these rows were tested before. `nothing`: the task promises
     nothing that could be renewed. `locked` is what is proposed, None where the lock stays as it is;
-    `needed` are the fresh rows that decide with chance .8, None where no number would.
+    `needed` are the fresh rows that decide with chance .8, None where no number would. `alarm` says
+    why an alarm took the promise back, "" where none did; `candidates` are trained models that
+    nobody has promoted, beside what they would replace.
     """
 
     task: Task
@@ -51,12 +54,14 @@ class Reviewed(Struct, frozen=True, kw_only=True):
     days: int | None = None
     why: str = ""
     notes: tuple[str, ...] = ()
+    alarm: str = ""
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def urgent(self) -> bool:
         """Whether somebody must act: a change, a withdrawal, or a promise that has fallen due."""
         due = self.kind in ("waiting", "spent") and self.days is not None and self.days <= 0
-        return self.kind in ("changes", "withdrawn") or due
+        return self.kind in ("changes", "withdrawn") or due or bool(self.alarm)
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -81,7 +86,9 @@ async def review_task(
     """
     was = lock.tasks[task.name]
     looks = _looks(was, asked.looks.get(task.name, ()))
-    fresh = fresh_rows(workspace, task, asked.files, since=_since(was, looks))
+    alarm = standing_alarm(workspace, task, was)
+    since = max(_since(was, looks), alarm.before if alarm else "")
+    fresh = fresh_rows(workspace, task, asked.files, since=since)
     base = Reviewed(
         task=task,
         kind="nothing",
@@ -89,6 +96,8 @@ async def review_task(
         fresh=fresh,
         days=_days(was, workspace.environment.today),
         notes=tuple(_changed(workspace, task, was)),
+        alarm=alarm.words if alarm else "",
+        candidates=await tried_candidates(workspace, task, was, watch),
     )
     if was.guarantee.state == "declared":
         why = "Its thresholds were set by hand, so there is no promise to renew."
