@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from stepdown.audit.cluster import Form, form_of
-from stepdown.audit.prefixes import Prompt, borders_of
+from stepdown.audit.prefixes import Prompt, borders_of, least_letters
 from stepdown.audit.rules import Rules
 from stepdown.audit.sketch import Floats, Hashes, hash64, hashes64
 from stepdown.audit.tally import Looked, Part
@@ -78,20 +78,28 @@ def look(
     offered = _offered(batch, said, said_in, prompts)
     tools = ["\0".join([name for name, _ in told]) if told else "" for told in offered]
     systems, requests = _asked(said, models, tools)
+    size_of = [
+        len(text) + sum([s for _, s in own]) for text, own in zip(requests, offered, strict=True)
+    ]
+    long = np.flatnonzero(np.array(size_of) >= least_letters(rules))
     sent = [
-        Prompt(model, offer, sum(size for _, size in told), [m.text for m in one.messages or ()])
-        for model, offer, told, one in zip(models, tools, offered, said, strict=True)
+        Prompt(models[n], tools[n], sum(s for _, s in offered[n]), _texts(said[n]))
+        for n in long.tolist()
     ]
     return Looked(
         request=hashes64(requests),
         system=np.array([prompts.of(system) for system in systems], dtype=np.uint64),
-        borders=borders_of(sent, whole.numbers["at_s"][at], _saves(whole)[at], rules),
+        borders=borders_of(sent, whole.numbers["at_s"][at[long]], _saves(whole)[at[long]], rules),
         keys=keys_of(batch, contents, said_in),
         failed=whole.failed[at],
         pico=whole.pico[at],
         said=said,
         offered=offered if any(offered) or any(one.called for one in said) else (),
     )
+
+
+def _texts(said: Content) -> list[str]:
+    return [message.text for message in said.messages or ()]
 
 
 def keys_of(batch: Batch, contents: Sequence[Content | None], rows: Sequence[int]) -> Hashes:

@@ -81,8 +81,7 @@ def borders_of(prompts: Sequence[Prompt], at_s: Floats, saves: Floats, rules: Ru
 def cut(prompt: Prompt, rules: Rules) -> Iterator[tuple[int, float]]:
     """Yield the digest of each border of a prompt, and the tokens since the one before."""
     least = least_tokens(prompt.model, rules) * rules.bytes_per_token
-    size = prompt.tools_bytes + sum(map(len, prompt.texts))
-    if size * 4 < least:  # a letter has at most four bytes
+    if prompt.tools_bytes + sum(map(_bytes, prompt.texts)) < least:
         return
     so_far = blake2b(
         f"{prompt.model}\0{prompt.tools}\0{prompt.tools_bytes}".encode(), digest_size=8
@@ -99,6 +98,16 @@ def cut(prompt: Prompt, rules: Rules) -> Iterator[tuple[int, float]]:
                 yield int.from_bytes(so_far.digest(), "big"), (at - before) / rules.bytes_per_token
                 before = at
         so_far.update(b"\0")
+
+
+def least_letters(rules: Rules) -> float:
+    """Return how long a prompt is at least that any model caches; a letter has at most 4 bytes."""
+    tokens = min(rules.cache_tokens, *(tokens for _, tokens in LEAST_TOKENS))
+    return tokens * rules.bytes_per_token / 4
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 @lru_cache(maxsize=1024)

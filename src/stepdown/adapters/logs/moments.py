@@ -11,6 +11,7 @@ from math import isfinite
 # A number above these is milliseconds, microseconds or nanoseconds: as seconds it would lie beyond
 # the year 5138.
 _SCALES = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+_SECONDS = 1e11
 # The last second that can be written as a date (9999-12-31).
 _LAST_S = 253_402_300_799.0
 
@@ -32,6 +33,8 @@ def moment(value: float | str | None) -> float | None:
     Raises:
         ValueError: it is no time.
     """
+    if type(value) is float and 0.0 <= value < _SECONDS:  # nearly every number
+        return value
     return None if value is None or value == "" else epoch_s(value)
 
 

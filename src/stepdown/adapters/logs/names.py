@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from msgspec import Struct
+
 from stepdown.adapters.logs.rows import Row
 
 STEP_KEYS = ("step", "stepdown_step", "step_name", "task", "task_name")
@@ -29,6 +31,15 @@ USER_KEYS = ("user_id", "user", "end_user", "customer_id")
 Fields = Mapping[str, Any]
 
 
+class _Where(Struct, frozen=True):
+    """Where in some fields which keys stand: the place of a field and the key, the first first."""
+
+    step: tuple[tuple[int, str], ...]
+    name: tuple[tuple[int, str], ...]
+    session: tuple[tuple[int, str], ...]
+    user: tuple[tuple[int, str], ...]
+
+
 def step_of(
     *,
     flag: str | None = None,
@@ -43,13 +54,8 @@ def step_of(
     """
     if flag:
         return flag, "flag"
-    every = [field for field in fields if field]
-    found = (
-        _first(every, STEP_KEYS, "metadata")
-        or _first([names or {}], NAME_KEYS, "name")
-        or _first(every, _SURE_NAME_KEYS, "name")
-    )
-    return found or _tagged(list(tags)) or (None, None)
+    told = [field for field in fields if field]
+    return _step(told, _where(told), names, list(tags))
 
 
 def name_row(
@@ -61,24 +67,25 @@ def name_row(
 ) -> None:
     """Write the step, the rule that found it, the session and the tags into a row."""
     told = [field for field in fields if field]
+    where = _where(told)
     tags = [str(tag) for tag in tags]
-    row.step, row.step_rule = step_of(flag=flag, fields=told, names=names, tags=tags)
-    if row.session is None and told:
-        row.session = session_of(*told)
+    row.step, row.step_rule = (flag, "flag") if flag else _step(told, where, names, tags)
     row.tags = ",".join(tags) or None
-    if row.user is None and told:
-        found = _first(told, USER_KEYS, "")
-        row.user = found[0] if found else None
+    if row.session is None and where.session:
+        row.session, _ = _first(told, where.session) or (None, "")
+    if row.user is None and where.user:
+        row.user, _ = _first(told, where.user) or (None, "")
 
 
 def header_fields(headers: Fields | None) -> Fields:
     """Return headers under plain names: `X-Stepdown-Step` becomes `stepdown_step`."""
-    return {_plain(name): value for name, value in (headers or {}).items()}
+    return {_plain(name): value for name, value in headers.items()} if headers else {}
 
 
 def session_of(*fields: Fields | None) -> str | None:
     """Return the id of the message or session that a call belongs to."""
-    found = _first([field for field in fields if field], SESSION_KEYS, "")
+    told = [field for field in fields if field]
+    found = _first(told, _where(told).session)
     return found[0] if found else None
 
 
@@ -87,20 +94,44 @@ def _plain(name: str) -> str:
     return low.replace("-", "_")
 
 
-def _first(fields: Sequence[Fields], keys: tuple[str, ...], rule: str) -> tuple[str, str] | None:
-    for place, key in _places(tuple([tuple(field) for field in fields]), keys):
-        value = fields[place][key]
+def _step(
+    told: Sequence[Fields], where: _Where, names: Fields | None, tags: list[str]
+) -> tuple[str | None, str | None]:
+    if found := _first(told, where.step):
+        return found[0], f"metadata {found[1]}"
+    if names and (found := _first([names], _keys(names, NAME_KEYS))):
+        return found[0], f"name {found[1]}"
+    if found := _first(told, where.name):
+        return found[0], f"name {found[1]}"
+    return _tagged(tags) or (None, None)
+
+
+def _first(told: Sequence[Fields], places: Iterable[tuple[int, str]]) -> tuple[str, str] | None:
+    for place, key in places:
+        value = told[place][key]
         if isinstance(value, str | int) and value != "":
-            return str(value), f"{rule} {key}"
+            return str(value), key
     return None
 
 
+def _keys(names: Fields, keys: Iterable[str]) -> list[tuple[int, str]]:
+    return [(0, key) for key in keys if key in names]
+
+
+def _where(told: Sequence[Fields]) -> _Where:
+    return _found(tuple([tuple(field) for field in told]))
+
+
 @lru_cache(maxsize=512)
-def _places(
-    shape: tuple[tuple[str, ...], ...], keys: tuple[str, ...]
-) -> tuple[tuple[int, str], ...]:
-    """Return where which of the keys stand, in their order; the calls of a log are much alike."""
-    return tuple((place, key) for key in keys for place, field in enumerate(shape) if key in field)
+def _found(shape: tuple[tuple[str, ...], ...]) -> _Where:
+    """Return where which keys stand; the calls of a log are much alike."""
+
+    def places(keys: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
+        return tuple(
+            (place, key) for key in keys for place, field in enumerate(shape) if key in field
+        )
+
+    return _Where(*map(places, (STEP_KEYS, _SURE_NAME_KEYS, SESSION_KEYS, USER_KEYS)))
 
 
 def _tagged(tags: list[str]) -> tuple[str, str] | None:

@@ -26,11 +26,16 @@ def content_of(request: Any, response: Any, metadata: Mapping[str, Any] | None =
     asked = unpacked(request)
     asked = asked if isinstance(asked, dict) else {"messages": asked}
     said = answer_message(response)
+    called = tuple([call.name for call in said.tool_calls]) if said and said.tool_calls else ()
+    if _BESIDE.isdisjoint(asked):  # nearly every call
+        messages = messages_of(_conversation(asked))
+        answer = answer_text(said)
+        return Content(messages=messages, answer=answer, called=called, metadata=metadata or {})
     return Content(
         messages=messages_of(_conversation(asked), _system(asked)),
         answer=answer_text(said),
         tools=tools_of(first_of(asked, "tools", "functions", "toolConfig")),
-        called=() if said is None else tuple(call.name for call in said.tool_calls),
+        called=called,
         schema=schema_of(asked),
         metadata=metadata or {},
     )
@@ -58,7 +63,10 @@ def messages_of(value: Any, system: Any = None) -> tuple[Message, ...] | None:
         said = said.get("messages", [said])
     found = list(before)
     for row in said if isinstance(said, list) else ():
-        if isinstance(row, str | dict):
+        plain = _plain(row)
+        if plain is not None:
+            found.append(plain)
+        elif isinstance(row, str | dict):
             found += _messages(row)
     return tuple(found)
 
@@ -116,19 +124,37 @@ def first_of(value: Mapping[str, Any], *names: str) -> Any:
     return None
 
 
+_SYSTEM = ("system", "instructions", "system_instruction", "systemInstruction")
+# What a request may hold beside its conversation.
+_BESIDE = frozenset(
+    (
+        *_SYSTEM,
+        *("tools", "functions", "toolConfig"),
+        *("response_format", "output_format", "text", "output_config"),
+    )
+)
+
+
 def _conversation(asked: Mapping[str, Any]) -> Any:
     found = first_of(asked, "messages", "input", "prompt", "inputText")
     return found if found is not None else first_of(asked, "contents")
 
 
 def _system(asked: Mapping[str, Any]) -> Any:
-    return first_of(asked, "system", "instructions", "system_instruction", "systemInstruction")
+    return first_of(asked, *_SYSTEM)
+
+
+def _plain(row: Any) -> Message | None:
+    """Return a message of a role and a text, as nearly every one is; None: it is another."""
+    if type(row) is not dict or len(row) != 2:
+        return None
+    role, content = row.get("role"), row.get("content")
+    if type(content) is not str:
+        return None
+    return Message(role if role in _PLAIN_ROLES else _role(row), content)
 
 
 def _messages(row: Any) -> Iterable[Message]:
-    if isinstance(row, dict) and len(row) == 2 and isinstance(row.get("content"), str):
-        role = row.get("role")  # nearly every message
-        return (Message(role if role in _PLAIN_ROLES else _role(row), row["content"]),)
     if isinstance(row, str):
         return (Message("user", row),)
     kind = row.get("type")
