@@ -199,7 +199,8 @@ def test_a_training_that_was_killed_leaves_nothing_registered_and_goes_on(plain:
 
 def test_ctrl_c_in_the_middle_of_a_fit_ends_at_once_and_registers_nothing(plain: Path) -> None:
     slow = (
-        "import time, stepdown.train.fit as f\n"
+        "import signal, time, stepdown.train.fit as f\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & ignores it
         "from stepdown.cli.main import app\n"
         "real = f._embedded\n"
         "def held(encoder, texts, step):\n"

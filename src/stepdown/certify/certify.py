@@ -203,7 +203,7 @@ def _test(
     return tested_path(along, case.rows, promises, case.delta, first, second), spent
 
 
-def _tested_digest(task: Task, along: Sequence[Searched], before: str) -> str:
+def _tested_digest(task: Task, along: Sequence[Searched], before: str = "") -> str:
     """Name what is tested, to six digits: another processor rounds the last ones differently, and
     the same test of the same rows must stay the same look.
     """
