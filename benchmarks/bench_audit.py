@@ -1,62 +1,121 @@
-"""Print rows a second and peak memory of the audit on a synthetic log: bench_audit.py [rows].
+"""Print speed, memory, start and bill of `stepdown audit` on generated months.
 
-The log is written to a temporary folder, read as OpenAI pairs, priced from the list.
+    bench_audit.py [calls [none]]    # with none: only the log without content, for large numbers
+
+Each log is SYNTHETIC (audit_month.py), written to a temporary folder, and read by the verb itself
+in a process of its own. Two peers read the same bytes: `json.loads` line by line, which keeps nothing,
+and pyarrow's JSON reader, which makes columns of everything. Peak memory is that of the verb's
+process or of its largest helper; there is one helper a core.
 """
 
+from __future__ import annotations
+
 import json
-import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
+from typing import Any
 
-from stepdown.adapters.logs import detect
-from stepdown.adapters.prices import estimate_tokens
-from stepdown.adapters.prices.book import Book
-from stepdown.audit import audit
+from audit_month import Month
 
-STEPS = ("intent", "urgency", "extract", "draft")
-
-
-def row(number: int, rng: random.Random, *, counted: bool) -> str:
-    text = " ".join(rng.choice(("order", "late", "lamp", "money", "please")) for _ in range(30))
-    answer = f'{{"intent": "label_{number % 30}"}}' if number % 4 < 2 else f"{text} {number}"
-    usage = {"usage": {"prompt_tokens": 200, "completion_tokens": 20}} if counted else {}
-    said = [{"role": "system", "content": "Read it."}, {"role": "user", "content": text}]
-    pair = {
-        "timestamp": 1793527200 + number,
-        "provider": "openai",
-        "metadata": {"step": STEPS[number % 4], "message_id": f"m{number // 4}"},
-        "latency_s": rng.expovariate(1),
-        "request": {"model": "gpt-4.1", "messages": said},
-        "response": {"id": f"c{number}", "choices": [{"message": {"content": answer}}], **usage},
-    }
-    return json.dumps(pair)
+GOALS = (
+    "goals: 50,000 calls/s without content, 50 MB/s with, 500 MB, 1,000 calls under 1 s, bill .1%"
+)
 
 
-def measure(rows: int, *, counted: bool) -> None:
-    rng = random.Random(7)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log.jsonl"
-        with path.open("w") as file:
-            file.writelines(row(i, rng, counted=counted) + "\n" for i in range(rows))
-        size = path.stat().st_size / 1e6
-        start = time.perf_counter()
-        reader = detect(path)
-        report = audit(reader.read(path), Book(date(2026, 11, 22)), estimate=estimate_tokens)
-        spent = time.perf_counter() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    tokens = "counted" if counted else "estimated"
-    print(
-        f"{report.calls:>9,} rows, {size:6.0f} MB, tokens {tokens:9}: {spent:6.2f} s, "
-        f"{report.calls / spent:>8,.0f} rows/s, {size / spent:5.0f} MB/s, peak {memory:4.0f} MB"
+def write(folder: Path, calls: int, content: str, *, named: bool = True) -> tuple[Path, Month]:
+    month = Month(calls, content, named=named)
+    path = folder / f"{content}-{calls}.jsonl"
+    with path.open("wb") as file:
+        file.writelines(month.lines())
+    return path, month
+
+
+def audited(path: Path) -> tuple[dict[str, Any], float, float, float]:
+    """Return the data, wall and CPU seconds, and peak megabytes of one audit."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)], capture_output=True, check=True, cwd=path.parent
     )
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    peak = int(done.stderr.decode().rsplit("peak ", 1)[1])
+    return json.loads(done.stdout)["data"], wall, cpu, peak / 1024
+
+
+PEAK = """
+import resource, sys
+from stepdown.cli.main import app
+sys.argv = ["stepdown", "audit", "--json", sys.argv[1]]
+try:
+    app()
+finally:
+    status = open("/proc/self/status").read()  # getrusage would count what the parent had
+    own = int(status.split("VmHWM:")[1].split()[0])
+    helpers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    print("peak", max(own, helpers), file=sys.stderr)
+"""
+
+
+PEERS = """
+import json, sys, time
+start = time.perf_counter()
+with open(sys.argv[1], "rb") as file:
+    for line in file:
+        json.loads(line)
+plain = time.perf_counter() - start
+from pyarrow import json as arrow
+start = time.perf_counter()
+try:
+    arrow.read_json(sys.argv[1])
+    columns = f"{time.perf_counter() - start:.1f} s"
+except Exception as error:
+    columns = f"fails ({type(error).__name__})"
+print(f"json.loads {plain:.1f} s, pyarrow.json {columns}")
+"""
+
+
+def peers(path: Path) -> str:
+    """Return what two peers take, in a process of their own: a child's peak counts its parent's."""
+    run = [sys.executable, "-c", PEERS, str(path)]
+    return subprocess.run(run, capture_output=True, check=True, text=True).stdout.strip()
+
+
+def measure(folder: Path, calls: int, content: str, *, named: bool = True) -> None:
+    path, month = write(folder, calls, content, named=named)
+    size = path.stat().st_size / 1e6
+    found, wall, cpu, peak = audited(path)
+    by_hand = float(month.usd())
+    off = abs(found["cost"]["usd"] - by_hand) / by_hand
+    kind = f"content {content}{'' if named else ', unnamed'}"
+    print(
+        f"{calls:>10,} calls, {size:7.0f} MB, {kind:22}: {wall:6.1f} s wall, {cpu:6.1f} s CPU, "
+        f"{calls / wall:>8,.0f} calls/s, {size / wall:5.0f} MB/s, peak {peak:4.0f} MB, "
+        f"bill off by {off:.5%}; peers: {peers(path)}",
+        flush=True,
+    )
+    path.unlink()
+
+
+def start_up(folder: Path) -> None:
+    path, _ = write(folder, 1000, "short")
+    walls = sorted(audited(path)[1] for _ in range(5))
+    print(f"     1,000 calls with short content, the whole process: median {walls[2]:.2f} s of 5")
 
 
 if __name__ == "__main__":
-    most = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    for amount in (most // 10, most):
-        measure(amount, counted=True)
-    measure(most, counted=False)
+    most = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    print(GOALS)
+    with tempfile.TemporaryDirectory() as made:
+        start_up(Path(made))
+        measure(Path(made), most, "none")
+        if sys.argv[2:] == ["none"]:
+            sys.exit()
+        measure(Path(made), most, "short")
+        measure(Path(made), most // 2, "long")
+        measure(Path(made), most // 5, "short", named=False)
