@@ -3,9 +3,9 @@
     bench_audit.py [calls [none]]    # with none: only the log without content, for large numbers
 
 Each log is SYNTHETIC (audit_month.py), written to a temporary folder, and read by the verb itself
-in a process of its own. Two peers read the same bytes: `json.loads` line by line, which keeps nothing,
-and pyarrow's JSON reader, which makes columns of everything. Peak memory is that of the verb's
-process or of its largest helper; there is one helper a core.
+in a process of its own. Two peers read the same bytes: `json.loads` line by line, which keeps
+nothing, and pyarrow's JSON reader, which makes columns of everything. Peak memory is that of the
+verb's process or of its largest helper; there is one helper a core.
 """
 
 from __future__ import annotations
