@@ -19,7 +19,7 @@ $(READY)-slow: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[demo,dev,encoder,lora,ray]"
 	@touch $@
 
-## demo: the whole loop on the bundled project (about four minutes on two cores)
+## demo: the whole loop on the bundled project (a minute or two on two cores)
 demo: $(READY)
 	$(BIN)/stepdown demo
 
