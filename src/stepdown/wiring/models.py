@@ -123,14 +123,17 @@ class ModelShop:
         self._shared.clear()
         self._embedders.clear()
 
-    def _build(self, task: Task, tier: Tier) -> Model:
-        makers: dict[str, Callable[[Task, Tier], Model]] = {
+    def _makers(self) -> Mapping[str, Callable[[Task, Tier], Model]]:
+        return {
             "rule": self._rule,
             "llama": self._llama,
             "image": self._image,
             "recorded": self._recorded,
             **dict.fromkeys(HOSTED, self._hosted),
         }
+
+    def _build(self, task: Task, tier: Tier) -> Model:
+        makers = self._makers()
         if task.kind == "embed":
             return self._embedding(task, tier)
         if tier.adapter == "encoder":
@@ -238,6 +241,22 @@ class ModelShop:
         encoder = self.token_encoder(tier.target)
         reading = _Reading(Extracting(load_extractor(path, digest), encoder), digest)
         return ExtractorModel(reading, tier.model, in_thread=tier.target != STATIC)
+
+    def prompted(self, task: Task, tier: Tier, path: Path, digest: str) -> Model:
+        """Open the model that reads a tuned prompt; the prompt itself is the task's.
+
+        Who opens it borrows it: the same model serves other tasks.
+        """
+        from stepdown.adapters.models.borrowed import BorrowedModel
+        from stepdown.train.prompting.artifact import load_prompt
+
+        tuned = load_prompt(path, digest)
+        if tuned.model != tier.model:
+            raise ConfigError(
+                f"The prompt of {tier.name!r} was tuned for {tuned.model!r}, not {tier.model!r}.",
+                f"Run `stepdown train {task.name} --recipe prompt --tier {tier.name}` again.",
+            )
+        return BorrowedModel(self._makers()[tier.adapter](task, tier))
 
     def token_encoder(self, name: str) -> TokenEncoder:
         """Return an encoder that tells word pieces apart, by its name in the configuration.

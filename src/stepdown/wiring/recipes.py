@@ -17,6 +17,7 @@ from stepdown.core.tier import Tier
 from stepdown.errors import ConfigError
 from stepdown.ports.model import Model
 from stepdown.ports.trainer import Trainer
+from stepdown.train.prompting.readers import READERS
 
 if TYPE_CHECKING:
     from stepdown.wiring.models import ModelShop
@@ -42,6 +43,7 @@ RECIPES: Mapping[str, Recipe] = {
     "extractor": Recipe(("extractor",)),
     "encoder": Recipe(("head",), mute=False),
     "lora": Recipe(("lora",)),
+    "prompt": Recipe(READERS, mute=False),
 }
 
 
@@ -52,12 +54,14 @@ def trainers(workspace: Workspace) -> Mapping[str, Trainer]:
     from stepdown.wiring.field_equality import same_field
     from stepdown.wiring.language_experts import lora_trainer
     from stepdown.wiring.tuned_encoders import encoder_trainer
+    from stepdown.wiring.prompt_asking import prompt_trainer
 
     return {
         "head": HeadTrainer(workspace.models.encoder),
         "extractor": ExtractorTrainer(workspace.models.token_encoder, same_field),
         "encoder": encoder_trainer(workspace.environment),
         "lora": lora_trainer(workspace.environment),
+        "prompt": prompt_trainer(workspace),
     }
 
 
@@ -71,6 +75,7 @@ def openers(shop: ModelShop) -> Mapping[str, Opener]:
         "extractor": shop.extractor,
         "encoder": partial(open_tuned, shop),
         "lora": partial(open_lora, shop),
+        "prompt": shop.prompted,
     }
 
 

@@ -159,7 +159,7 @@ def open_service(
         LockError: a task's contract, settings, or a tier's digest is not what was locked.
     """
     lock = workspace.lock()
-    workspace.models.pin(lock)
+    workspace.pin(lock)
     known = workspace.project.tasks
     gates = gates or gates_of(workspace)
     embedding = open_embedding(workspace, lock, append, gates)

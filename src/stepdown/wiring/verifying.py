@@ -51,7 +51,7 @@ async def verify(
         ConfigError: a task that is not there.
     """
     lock = workspace.lock()
-    workspace.models.pin(lock)
+    workspace.pin(lock)
     named = [workspace.project.task(name).name for name in tasks]
     found: list[Verdict] = []
     hosted: set[str] = set()

@@ -25,9 +25,12 @@ from stepdown.evals.dataset import Columns, Row, Sample, digest_of, iter_samples
 from stepdown.evals.likeness import likeness
 from stepdown.evals.trajectories import steps_of, takes
 from stepdown.ports.model import Model
+from stepdown.train.prompting.terms import PromptTerms
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import explain_no_project, read_lock
 from stepdown.wiring.models import EMBEDDING, ModelShop
+from stepdown.wiring.prompts import as_locked, tuned
+from stepdown.wiring.registry import Registry
 
 if TYPE_CHECKING:
     from stepdown.evals.split import Split
@@ -53,7 +56,9 @@ class Workspace:
     """Everything that the verbs work on, in one place."""
 
     def __init__(self, project: Project, environment: Environment) -> None:
-        self.project = project
+        self.plain = project  # as stepdown.toml has it, without tuned prompts
+        self.project = tuned(project, Registry(project.root / "models"))
+        self.prompt_terms = PromptTerms()
         self.environment = environment
         self.lock_path = project.lock_path
         self.fresh: tuple[Path, ...] = ()  # files beside the data; a recording may know them
@@ -77,6 +82,15 @@ class Workspace:
     def models(self) -> ModelShop:
         """The models of all tiers."""
         return ModelShop(self.project, self.environment, self.inputs)
+
+    def retune(self) -> None:
+        """Ask with the prompts that are promoted now."""
+        self.project = tuned(self.plain, self.models.registry)
+
+    def pin(self, lock: Lock) -> None:
+        """Answer with the artifacts and prompts that a lock was certified with."""
+        self.models.pin(lock)
+        self.project = as_locked(self.project, self.plain, self.models.registry, lock)
 
     @cached_property
     def runs(self) -> RunFiles:
