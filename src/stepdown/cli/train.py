@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stepdown.core.task import Task
     from stepdown.wiring.several_trainings import TaskTraining
-    from stepdown.wiring.training import Finished, Want
+    from stepdown.wiring.training import Finished, Trained, Want
     from stepdown.wiring.training_set import Gathered, Options
     from stepdown.wiring.workspace import Workspace
 
@@ -51,6 +51,17 @@ def train(
         bool,
         typer.Option("--drop-noise", help="Drop rows with doubtful labels, if measured to help."),
     ] = False,
+    usd: Annotated[
+        float | None, typer.Option(min=0, help="What asking tiers may cost (recipe prompt).")
+    ] = None,
+    rewrite_by: Annotated[
+        str,
+        typer.Option(metavar="TIER", help="A tier that rewrites the instruction (recipe prompt)."),
+    ] = "",
+    write_prompt: Annotated[
+        bool,
+        typer.Option("--write-prompt", help="Write a promoted prompt into stepdown.toml."),
+    ] = False,
     add_tier: Annotated[
         bool,
         typer.Option("--add-tier", help="Write a tier to train into stepdown.toml first."),
@@ -68,6 +79,7 @@ def train(
     terminal it is kept as a candidate where an older one is promoted. Nothing leaves this machine.
     """
     with session("train", json=json) as talk:
+        from stepdown.core.tuned_prompt import PromptTerms
         from stepdown.wiring.engines import check_engine
         from stepdown.wiring.recipes import check_recipe
         from stepdown.wiring.training_report import document
@@ -79,6 +91,7 @@ def train(
         workspace = open_workspace(talk, project)
         if add_tier:
             workspace = _with_tier(talk, workspace, tasks)
+        workspace.prompt_terms = PromptTerms(max_usd=usd, rewrite_by=rewrite_by or None)
         wants = _wants(workspace, tasks, recipe, tier, engine)
         options = Options(masked=mask, also=also, drop_noise=drop_noise, lenient=recipe == "auto")
         asks = _Asking(talk, yes=yes, no_register=no_register, auto=recipe == "auto")
@@ -89,7 +102,21 @@ def train(
             for note in one.notes:
                 talk.warn(note)
         trained = [each for one in found for each in one.trained]
+        if write_prompt:
+            _write_prompts(talk, workspace, trained)
         talk.finish({"cards": [one.card for one in found], "experts": trained}, document(trained))
+
+
+def _write_prompts(talk: Session, workspace: Workspace, trained: Sequence[Trained]) -> None:
+    """Write the prompts that were promoted into stepdown.toml."""
+    from stepdown.wiring.writing_prompts import write_prompt
+
+    for one in trained:
+        if one.recipe == "prompt" and one.artifact is not None:
+            if write_prompt(workspace, one.artifact):
+                talk.say(f"Wrote the prompt of {one.tier!r} for {one.task!r} into stepdown.toml.")
+            else:
+                talk.say(f"The prompt of {one.tier!r} for {one.task!r} was not promoted.")
 
 
 def _check(*, yes: bool, no_register: bool) -> None:

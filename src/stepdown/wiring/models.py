@@ -248,7 +248,7 @@ class ModelShop:
         Who opens it borrows it: the same model serves other tasks.
         """
         from stepdown.adapters.models.borrowed import BorrowedModel
-        from stepdown.train.prompting.artifact import load_prompt
+        from stepdown.adapters.tables.prompt_files import load_prompt
 
         tuned = load_prompt(path, digest)
         if tuned.model != tier.model:

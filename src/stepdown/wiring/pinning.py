@@ -14,6 +14,8 @@ from stepdown.wiring.suites import INPUTS, pin, pin_locked, pinnable, suite_of
 from stepdown.wiring.verifying import opened
 from stepdown.wiring.workspace import Workspace
 
+PROMPT = "prompt on "
+
 
 async def pin_artifact(workspace: Workspace, artifact: Artifact, n: int = INPUTS) -> Suite | None:
     """Pin what an artifact answers to some train rows; None where it has a suite or needs none."""
@@ -21,6 +23,8 @@ async def pin_artifact(workspace: Workspace, artifact: Artifact, n: int = INPUTS
     if artifact.task not in workspace.project.tasks or artifact.tier not in workspace.tiers:
         return None
     task = workspace.project.task(artifact.task)
+    if artifact.recipe.startswith(PROMPT):
+        return None  # its model is another's: what it answers is pinned when it is certified
     if problems_of(registry.folder, artifact) or not pinnable(workspace, task, artifact.tier):
         return None  # a damaged file must not become the measure
     try:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import product
+from pathlib import Path
 
 import msgspec
 
+from stepdown.adapters.tables.prompt_files import load_prompt
 from stepdown.config.project import Project
 from stepdown.core.artifact import Artifact
 from stepdown.core.contract import Prompt
 from stepdown.core.lock import Lock
 from stepdown.core.task import Task
+from stepdown.core.tier import Tier
+from stepdown.core.tuned_prompt import with_prompt
 from stepdown.errors import DataError, WeightsError
-from stepdown.train.prompting.artifact import load_prompt
-from stepdown.train.prompting.trainer import with_prompt
 from stepdown.wiring.registry import FILE, Registry
 
-RECIPE = "prompt on "
+NAME = "prompt"
 _MOST = 256  # combinations of prompts that are tried against a lock
 
 
@@ -38,6 +40,17 @@ def tuned(project: Project, registry: Registry) -> Project:
         if prompt is not None and _asks(tasks, one):
             tasks[one.task] = with_prompt(tasks[one.task], one.tier, prompt)
     return msgspec.structs.replace(project, tasks=tasks) if found else project
+
+
+def asked_as(task: Task, tier: Tier, recipe: str, path: Path, digest: str) -> Task:
+    """Return the task as what a recipe made is asked it: with the prompt, where that is the result.
+
+    Raises:
+        WeightsError: the file is missing or differs.
+    """
+    if recipe != NAME:
+        return task
+    return with_prompt(task, tier.name, load_prompt(path, digest).prompt)
 
 
 def as_locked(project: Project, plain: Project, registry: Registry, lock: Lock) -> Project:
@@ -79,7 +92,7 @@ def _artifacts(registry: Registry) -> list[Artifact]:
     if not (registry.folder / FILE).exists():
         return []
     try:
-        return [one for one in registry.all() if one.recipe.startswith(RECIPE)]
+        return [one for one in registry.all() if one.recipe.partition(" ")[0] == NAME]
     except DataError:
         return []
 

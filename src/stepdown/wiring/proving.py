@@ -64,13 +64,24 @@ class Proof(Struct, frozen=True, kw_only=True):
 
 
 async def prove(
-    workspace: Workspace, task: Task, tier: Tier, model: Model, watch: Watch | None = None
+    workspace: Workspace,
+    task: Task,
+    tier: Tier,
+    model: Model,
+    watch: Watch | None = None,
+    *,
+    today: Task | None = None,
 ) -> tuple[Proof, Sequence[Outcome]]:
-    """Ask a trained model about the tune rows and compare it with what is there."""
+    """Ask a trained model about the tune rows and compare it with what is there.
+
+    `task` is asked of the model; `today` is the task as the other tiers are asked it, where a
+    prompt was trained: the tier is then compared with itself.
+    """
     samples = workspace.part(task, "tune")
     found = (await run_one(workspace, task, tier.name, samples, watch, model)).outcomes
     seed = seed_from(workspace.whole_split.data_digest)
-    others, notes = await _others(workspace, task, tier, samples, model.digest, watch)
+    now = Now(today or task, changed=today is not None and today != task)
+    others, notes = await _others(workspace, now, tier, samples, model.digest, watch)
     known = [row for row in found if row.score is not None]
     right = [row.score or 0.0 for row in known]
     sure = [row.signals.get("label_prob") for row in known]
@@ -88,9 +99,16 @@ async def prove(
     return proof, found
 
 
+class Now(Struct, frozen=True):
+    """A task as it is asked today; `changed` says that the new artifact is asked another way."""
+
+    task: Task
+    changed: bool
+
+
 async def _others(
     workspace: Workspace,
-    task: Task,
+    asked: Now,
     tier: Tier,
     samples: Sequence[Sample],
     digest: str,
@@ -103,12 +121,14 @@ async def _others(
     """
     found: list[tuple[str, str, Sequence[Outcome]]] = []
     notes: list[str] = []
-    now = _answers_now(workspace, task)
+    task, now = asked.task, _answers_now(workspace, asked.task)
     for name in ready(workspace, task):
+        own = name == tier.name
         try:
-            if name == tier.name and workspace.model(task, name).digest == digest:
+            if own and not asked.changed and workspace.model(task, name).digest == digest:
                 continue  # the same bytes
-            rows = await _answers(workspace, task, name, samples, watch)
+            own_here = own and tier.place == "embedded"
+            rows = await _answers(workspace, task, name, samples, watch, ask=own_here)
         except (InputError, WeightsError) as error:
             notes.append(f"{name} could not be asked: {error.message}")
             continue
@@ -123,10 +143,16 @@ async def _others(
 
 
 async def _answers(
-    workspace: Workspace, task: Task, name: str, samples: Sequence[Sample], watch: Watch | None
+    workspace: Workspace,
+    task: Task,
+    name: str,
+    samples: Sequence[Sample],
+    watch: Watch | None,
+    *,
+    ask: bool = False,
 ) -> Sequence[Outcome]:
     one = workspace.tiers[name]
-    if one.recorded or (one.place == "embedded" and one.adapter != "llama"):
+    if ask or one.recorded or (one.place == "embedded" and one.adapter != "llama"):
         return (await run_one(workspace, task, name, samples, watch)).outcomes
     return [kept.outcome for kept in kept_answers(workspace, task, name, samples).values()]
 

@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
+from stepdown.core.tuned_prompt import READERS
 from stepdown.errors import ConfigError
 from stepdown.ports.model import Model
 from stepdown.ports.trainer import Trainer
-from stepdown.train.prompting.readers import READERS
 
 if TYPE_CHECKING:
     from stepdown.wiring.models import ModelShop

@@ -86,6 +86,7 @@ def register(workspace: Workspace, entry: Entry, *, promote: bool) -> Artifact:
         )
     )
     workspace.models.forget(task, tier.name)
+    workspace.retune()
     return artifact
 
 

@@ -25,6 +25,7 @@ from stepdown.errors import ConfigError
 from stepdown.ports.trainer import Made, Step, TrainingJob
 from stepdown.wiring.engines import trainer_on
 from stepdown.wiring.evaluating import Watch
+from stepdown.wiring.prompts import asked_as
 from stepdown.wiring.proving import Proof, prove
 from stepdown.wiring.recipes import AUTO, RECIPES, owns, trainers
 from stepdown.wiring.registering import CardFile, Entry, register, size_of
@@ -128,8 +129,9 @@ async def run(
     fitted_s = workspace.seconds() - begun
     task, tier = want.task, want.tier
     model = workspace.models.made(task, tier, want.recipe, made.path, made.digest)
+    asked = asked_as(task, tier, want.recipe, made.path, made.digest)
     try:
-        proof, outcomes = await prove(workspace, task, tier, model, watch)
+        proof, outcomes = await prove(workspace, asked, tier, model, watch, today=task)
     finally:
         await model.aclose()
     trained = Trained(

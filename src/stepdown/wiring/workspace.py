@@ -20,12 +20,12 @@ from stepdown.config.schema import DataKeys
 from stepdown.core.lock import Lock, LockedTier
 from stepdown.core.task import Task
 from stepdown.core.tier import Price, Tier
+from stepdown.core.tuned_prompt import PromptTerms
 from stepdown.errors import ConfigError, DataError
 from stepdown.evals.dataset import Columns, Row, Sample, digest_of, iter_samples
 from stepdown.evals.likeness import likeness
 from stepdown.evals.trajectories import steps_of, takes
 from stepdown.ports.model import Model
-from stepdown.train.prompting.terms import PromptTerms
 from stepdown.wiring.environment import Environment
 from stepdown.wiring.lockfile import explain_no_project, read_lock
 from stepdown.wiring.models import EMBEDDING, ModelShop

@@ -11,24 +11,21 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from stepdown.core.contract import Prompt
 from stepdown.core.digest import digest, seed_from
 from stepdown.core.request import Usage
 from stepdown.core.task import Task
 from stepdown.core.tier import Tier
+from stepdown.core.tuned_prompt import READERS, PromptTerms, TunedPrompt, with_prompt
 from stepdown.errors import DataError, InputError
 from stepdown.ports.encoder import Encoder
 from stepdown.ports.trainer import Example, Made, TrainingJob
-from stepdown.train.prompting.artifact import TunedPrompt, save_prompt
+from stepdown.train.prompting.artifact import save_prompt
 from stepdown.train.prompting.candidates import Candidate, candidates
 from stepdown.train.prompting.describing import describe
 from stepdown.train.prompting.halving import Answered, Chosen, choose, most_calls
-from stepdown.train.prompting.readers import READERS
 from stepdown.train.prompting.templates import shape_of, today
-from stepdown.train.prompting.terms import PromptTerms
 
 FEWEST = 24
 MOST_VALIDATION = 160
@@ -124,11 +121,6 @@ class PromptTrainer:
             return await self._ask(with_prompt(job.task, job.tier.name, one.prompt), job.tier, rows)
 
         return ask
-
-
-def with_prompt(task: Task, tier: str, prompt: Prompt) -> Task:
-    """Return a task whose tier has a prompt of its own."""
-    return msgspec.structs.replace(task, prompts={**task.prompts, tier: prompt})
 
 
 class Plan(Struct, frozen=True, kw_only=True):
