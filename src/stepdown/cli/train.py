@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stepdown.core.task import Task
     from stepdown.wiring.several_trainings import TaskTraining
-    from stepdown.wiring.training import Finished, Trained, Want
+    from stepdown.wiring.training import Finished, Want
     from stepdown.wiring.training_set import Gathered, Options
     from stepdown.wiring.workspace import Workspace
 
@@ -58,10 +58,6 @@ def train(
         str,
         typer.Option(metavar="TIER", help="A tier that rewrites the instruction (recipe prompt)."),
     ] = "",
-    write_prompt: Annotated[
-        bool,
-        typer.Option("--write-prompt", help="Write a promoted prompt into stepdown.toml."),
-    ] = False,
     add_tier: Annotated[
         bool,
         typer.Option("--add-tier", help="Write a tier to train into stepdown.toml first."),
@@ -102,21 +98,7 @@ def train(
             for note in one.notes:
                 talk.warn(note)
         trained = [each for one in found for each in one.trained]
-        if write_prompt:
-            _write_prompts(talk, workspace, trained)
         talk.finish({"cards": [one.card for one in found], "experts": trained}, document(trained))
-
-
-def _write_prompts(talk: Session, workspace: Workspace, trained: Sequence[Trained]) -> None:
-    """Write the prompts that were promoted into stepdown.toml."""
-    from stepdown.wiring.writing_prompts import write_prompt
-
-    for one in trained:
-        if one.recipe == "prompt" and one.artifact is not None:
-            if write_prompt(workspace, one.artifact):
-                talk.say(f"Wrote the prompt of {one.tier!r} for {one.task!r} into stepdown.toml.")
-            else:
-                talk.say(f"The prompt of {one.tier!r} for {one.task!r} was not promoted.")
 
 
 def _check(*, yes: bool, no_register: bool) -> None:

@@ -15,8 +15,8 @@ from stepdown.ports.encoder import Encoder
 from stepdown.ports.trainer import Example
 from stepdown.train.prompting.halving import Answered
 from stepdown.train.prompting.trainer import PromptTrainer
+from stepdown.wiring.encoders import STATIC
 from stepdown.wiring.evaluating import at_once
-from stepdown.wiring.models import STATIC
 from stepdown.wiring.prompt_rewriting import rewriter
 from stepdown.wiring.workspace import Workspace
 

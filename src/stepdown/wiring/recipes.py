@@ -53,8 +53,8 @@ def trainers(workspace: Workspace) -> Mapping[str, Trainer]:
     from stepdown.train.head_trainer import HeadTrainer
     from stepdown.wiring.field_equality import same_field
     from stepdown.wiring.language_experts import lora_trainer
-    from stepdown.wiring.tuned_encoders import encoder_trainer
     from stepdown.wiring.prompt_asking import prompt_trainer
+    from stepdown.wiring.tuned_encoders import encoder_trainer
 
     return {
         "head": HeadTrainer(workspace.models.encoder),

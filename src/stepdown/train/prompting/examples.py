@@ -71,6 +71,7 @@ def _spread(rows: Sequence[Example], encoder: Encoder, n: int) -> list[Example]:
     first = int(np.argmax(vectors @ vectors.mean(axis=0)))
     chosen, apart = [first], _distances(vectors, first)
     while len(chosen) < min(n, len(rows)):
+        apart[chosen] = -1.0  # rows with equal vectors are all as near
         chosen.append(int(apart.argmax()))
         apart = np.minimum(apart, _distances(vectors, chosen[-1]))
     return [rows[at] for at in chosen]
