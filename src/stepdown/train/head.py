@@ -19,13 +19,13 @@ from stepdown.errors import WeightsError
 from stepdown.train.familiarity import Familiarity
 from stepdown.train.lexicon import Lexicon
 from stepdown.train.logistic import Linear
+from stepdown.train.pinned_file import CARD_KEY, card_in, read_pinned
 from stepdown.train.softmax import softmax
 
 if TYPE_CHECKING:
     from numpy import float32
     from numpy.typing import NDArray
 
-_CARD_KEY = "stepdown"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MAX_FILE_BYTES = 256 * 2**20
 
@@ -157,7 +157,7 @@ def dump_head(head: Head) -> bytes:
         # Heads of before the lexicon keep their bytes, so their digests in a lock stay true.
         card = {key: value for key, value in card.items() if not key.startswith("lexical_")}
     text = msgspec.json.encode(card, order="sorted").decode()
-    return save(_tensors(head), {_CARD_KEY: text})
+    return save(_tensors(head), {CARD_KEY: text})
 
 
 def save_head(head: Head, models_dir: Path) -> Path:
@@ -182,9 +182,9 @@ def load_head(path: Path, digest: str | None = None) -> Head:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = _read(path, digest)
+    data = read_pinned(path, digest, what="head", most_bytes=_MAX_FILE_BYTES)
     try:
-        card, arrays = _card(data), load(data)
+        card, arrays = card_in(data, HeadCard), load(data)
         linear = Linear(arrays["weights"], arrays["bias"])
         familiar = Familiarity(arrays["centroids"], arrays["distances"], arrays.get("confidences"))
         return Head(card, linear, familiar, _lexicon(arrays) if card.lexical_dim else None)
@@ -218,32 +218,3 @@ def _lexicon(arrays: "dict[str, NDArray[Any]]") -> Lexicon:
     if [array.dtype.name for array in (words, idf, projection)] != ["uint8", "float32", "float16"]:
         raise ValueError("the lexicon's arrays are not of the types uint8, float32 and float16")
     return Lexicon(tuple(words.tobytes().decode().split("\n")), idf, projection)
-
-
-def _read(path: Path, digest: str | None) -> bytes:
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= _MAX_FILE_BYTES else b""
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot read the head at {str(path)!r}: {error.strerror}.",
-            "Train it with 'stepdown train', or correct the path in stepdown.toml.",
-        ) from error
-    if size > _MAX_FILE_BYTES:
-        raise WeightsError(
-            f"{str(path)!r} has {size} bytes; a head has at most {_MAX_FILE_BYTES}.",
-            "Correct the path in stepdown.toml, or train it again with 'stepdown train'.",
-        )
-    if digest is not None and digest_bytes(data) != digest:
-        raise WeightsError(
-            f"The head at {str(path)!r} has digest {digest_bytes(data)}, expected {digest}.",
-            "It was trained again or changed: certify again, or restore the file.",
-        )
-    return data
-
-
-def _card(data: bytes) -> HeadCard:
-    """Read the card from the safetensors header: 8 bytes of length, then JSON."""
-    length = int.from_bytes(data[:8], "little")
-    header: dict[str, Any] = msgspec.json.decode(data[8 : 8 + length])
-    return msgspec.json.decode(header["__metadata__"][_CARD_KEY], type=HeadCard)

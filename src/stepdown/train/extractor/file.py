@@ -13,11 +13,11 @@ import msgspec
 from stepdown.core.digest import digest_bytes
 from stepdown.errors import WeightsError
 from stepdown.train.extractor.model import Extractor, ExtractorCard
+from stepdown.train.pinned_file import CARD_KEY, card_in, read_pinned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CARD_KEY = "stepdown"
 _MAX_FILE_BYTES = 256 * 2**20
 
 
@@ -26,7 +26,7 @@ def dump_extractor(extractor: Extractor) -> bytes:
     from safetensors.numpy import save
 
     text = msgspec.json.encode(extractor.card, order="sorted").decode()
-    return save(_tensors(extractor), {_CARD_KEY: text})
+    return save(_tensors(extractor), {CARD_KEY: text})
 
 
 def save_extractor(extractor: Extractor, folder: Path) -> Path:
@@ -52,11 +52,11 @@ def load_extractor(path: Path, digest: str | None = None) -> Extractor:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = _read(path, digest)
+    data = read_pinned(path, digest, what="extractor", most_bytes=_MAX_FILE_BYTES)
     try:
         arrays = load(data)
         parts = (arrays[name] for name in ("features", "hashed", "dense", "sizes"))
-        return Extractor(_card(data), *parts)
+        return Extractor(card_in(data, ExtractorCard), *parts)
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
             f"{str(path)!r} is not an extractor that this version can read: {error}.",
@@ -66,32 +66,3 @@ def load_extractor(path: Path, digest: str | None = None) -> Extractor:
 
 def _tensors(extractor: Extractor) -> "dict[str, NDArray[Any]]":
     return {name: getattr(extractor, name) for name in ("features", "hashed", "dense", "sizes")}
-
-
-def _read(path: Path, digest: str | None) -> bytes:
-    try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= _MAX_FILE_BYTES else b""
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot read the extractor at {str(path)!r}: {error.strerror}.",
-            "Train it with 'stepdown train', or correct the path in stepdown.toml.",
-        ) from error
-    if size > _MAX_FILE_BYTES:
-        raise WeightsError(
-            f"{str(path)!r} has {size} bytes; an extractor has at most {_MAX_FILE_BYTES}.",
-            "Correct the path in stepdown.toml, or train it again with 'stepdown train'.",
-        )
-    if digest is not None and digest_bytes(data) != digest:
-        raise WeightsError(
-            f"The extractor at {str(path)!r} has digest {digest_bytes(data)}, expected {digest}.",
-            "It was trained again or changed: certify again, or restore the file.",
-        )
-    return data
-
-
-def _card(data: bytes) -> ExtractorCard:
-    """Read the card from the safetensors header: 8 bytes of length, then JSON."""
-    length = int.from_bytes(data[:8], "little")
-    header: dict[str, Any] = msgspec.json.decode(data[8 : 8 + length])
-    return msgspec.json.decode(header["__metadata__"][_CARD_KEY], type=ExtractorCard)
